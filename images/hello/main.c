@@ -1,0 +1,12 @@
+/* hello: a small HTTP service that tells about itself. */
+#include "connection.h"
+#include "pages.h"
+#include "runtime.h"
+
+#define HTTP_PORT 80
+
+void app_start(void)
+{
+    pages_init();
+    connection_listen(HTTP_PORT);
+}

@@ -1,0 +1,202 @@
+#include "pages.h"
+
+#include <string.h>
+
+#include "clock.h"
+#include "console.h"
+#include "counters.h"
+#include "entropy.h"
+#include "format.h"
+#include "panic.h"
+#include "runtime.h"
+
+#define SLOW_MAX 60000 /* ms */
+
+#define ALLOW(method) (1U << (method))
+#define ALLOW_READ (ALLOW(HTTP_GET) | ALLOW(HTTP_HEAD))
+
+static void answer_root(struct page *page);
+static void answer_status(struct page *page);
+static void answer_slow(struct page *page);
+static void answer_echo(struct page *page);
+static void answer_crash(struct page *page);
+
+static const struct route {
+    const char *path;
+    unsigned int methods;
+    const char *allow;
+    void (*answer)(struct page *page);
+} routes[] = {
+    {"/", ALLOW_READ, "GET, HEAD", answer_root},
+    {"/status", ALLOW_READ, "GET, HEAD", answer_status},
+    {"/slow", ALLOW_READ, "GET, HEAD", answer_slow},
+    {"/echo", ALLOW(HTTP_POST) | ALLOW(HTTP_PUT), "POST, PUT", answer_echo},
+    {"/crash", ALLOW(HTTP_GET) | ALLOW(HTTP_POST), "GET, POST", answer_crash},
+};
+
+static uint64_t boot_id[2];
+
+void pages_init(void)
+{
+    boot_id[0] = random_u64();
+    boot_id[1] = random_u64();
+}
+
+/* The path inside a target in origin-form or absolute-form (RFC 9112 section
+ * 3.2); NULL for any other.  *length is without the query. */
+static const char *path_of(const char *target, size_t *length)
+{
+    if (strncmp(target, "http://", strlen("http://")) == 0) {
+        target += strlen("http://");
+        while (*target != '\0' && *target != '/' && *target != '?')
+            target++;
+        if (*target != '/') { /* an empty path means "/" */
+            *length = 1;
+            return "/";
+        }
+    }
+    if (*target != '/')
+        return NULL;
+    *length = 0;
+    while (target[*length] != '\0' && target[*length] != '?')
+        (*length)++;
+    return target;
+}
+
+static const struct route *route_of(const char *path, size_t length)
+{
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
+        if (strlen(routes[i].path) == length && memcmp(routes[i].path, path, length) == 0)
+            return &routes[i];
+    return NULL;
+}
+
+static void respond_text(struct page *page, const char *content_type, size_t length)
+{
+    page->response = (struct response){
+        .status = 200, .content_type = content_type, .body = page->text, .length = length};
+}
+
+static void answer_root(struct page *page)
+{
+    const char *name = runtime_config()->name; /* [a-z0-9-]: needs no escaping */
+
+    respond_text(page, "text/html; charset=utf-8",
+                 format(page->text, sizeof page->text,
+                        "<!DOCTYPE html>\n<html lang=\"en\">\n<head><title>%s</title></head>\n"
+                        "<body><h1>%s</h1><p>This virtual machine was started for you. "
+                        "<a href=\"/status\">Its status.</a></p></body>\n</html>\n",
+                        name, name));
+}
+
+static unsigned long microseconds(uint64_t time)
+{
+    return (unsigned long)(time / CLOCK_US);
+}
+
+static void answer_status(struct page *page)
+{
+    const struct boot_times *times = runtime_boot_times();
+
+    respond_text(
+        page, "application/json",
+        format(page->text, sizeof page->text,
+               "{\"name\": \"%s\", \"boot_id\": \"%016lx%016lx\", \"uptime_us\": %lu,\n"
+               " \"boot_us\": {\"entry\": %lu, \"devices\": %lu, \"network\": %lu, \"ready\": %lu},\n"
+               " \"connections\": {\"open\": %lu, \"accepted\": %lu, \"refused\": %lu, \"timed_out\": %lu},\n"
+               " \"requests\": {\"answered\": %lu, \"ok\": %lu, \"client_errors\": %lu, \"server_errors\": %lu}}\n",
+               runtime_config()->name, boot_id[0], boot_id[1], microseconds(clock_now()),
+               microseconds(times->entry), microseconds(times->devices), microseconds(times->network),
+               microseconds(times->ready), counters.open, counters.accepted, counters.refused, counters.timed_out,
+               counters.requests, counters.ok, counters.client_errors, counters.server_errors));
+}
+
+/* Reads ms=N from the query; false if it is not there or out of bounds. */
+static bool slow_delay(const char *target, unsigned int *delay)
+{
+    while (*target != '\0' && *target != '?')
+        target++;
+    if (strncmp(target, "?ms=", strlen("?ms=")) != 0)
+        return false;
+    target += strlen("?ms=");
+    const char *first = target;
+    for (*delay = 0; *target >= '0' && *target <= '9'; target++) {
+        *delay = *delay * 10 + (unsigned int)(*target - '0');
+        if (*delay > SLOW_MAX)
+            return false;
+    }
+    return target > first && *target == '\0';
+}
+
+static void answer_slow(struct page *page)
+{
+    unsigned int delay;
+
+    if (!slow_delay(page->request->target, &delay)) {
+        pages_error(page, 400);
+        return;
+    }
+    page->delay = delay;
+    respond_text(page, "text/plain", format(page->text, sizeof page->text, "waited %u ms\n", delay));
+}
+
+static void answer_echo(struct page *page)
+{
+    page->response = (struct response){.status = 200,
+                                       .content_type = "application/octet-stream",
+                                       .body = page->upload,
+                                       .length = page->upload_length};
+}
+
+static void answer_crash(struct page *page)
+{
+    (void)page;
+    console_print("%s: crashing, as asked\n", runtime_config()->name);
+    machine_die();
+}
+
+bool pages_want_body(const struct http_parser *request)
+{
+    size_t length;
+    const char *path = path_of(request->target, &length);
+    const struct route *route = path == NULL ? NULL : route_of(path, length);
+
+    return route != NULL && route->answer == answer_echo && (route->methods & ALLOW(request->method)) != 0;
+}
+
+void pages_error(struct page *page, unsigned int status)
+{
+    const size_t length = format(page->text, sizeof page->text, "%s\n", response_status(status));
+
+    respond_text(page, "text/plain", length);
+    page->response.status = status;
+}
+
+void pages_answer(struct page *page)
+{
+    const struct http_parser *request = page->request;
+    size_t length;
+
+    if (request->method == HTTP_UNKNOWN || request->method == HTTP_CONNECT) {
+        pages_error(page, 501);
+        return;
+    }
+    if (request->method == HTTP_OPTIONS && strncmp(request->target, "*", 2) == 0) {
+        page->response = (struct response){.status = 204, .allow = "GET, HEAD, POST, PUT, OPTIONS"};
+        return;
+    }
+    const char *path = path_of(request->target, &length);
+    if (path == NULL) {
+        pages_error(page, 400);
+        return;
+    }
+    const struct route *route = route_of(path, length);
+    if (route == NULL) {
+        pages_error(page, 404);
+    } else if ((route->methods & ALLOW(request->method)) == 0) {
+        pages_error(page, 405);
+        page->response.allow = route->allow;
+    } else {
+        route->answer(page);
+    }
+}

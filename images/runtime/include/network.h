@@ -1,0 +1,22 @@
+/* The IP stack as the main loop sees it; net/ implements it. */
+#ifndef NETWORK_H
+#define NETWORK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cmdline.h"
+
+/* Brings the interface up on the first network device; panics without one. */
+void network_start(const struct guest_config *config);
+
+/* Tells the neighbours who we are: one gratuitous ARP. */
+void network_announce(void);
+
+/* Takes in what has arrived and runs due timers; false if nothing had arrived. */
+bool network_poll(void);
+
+/* Time of the next timer (nanoseconds since entry), or CLOCK_NEVER. */
+uint64_t network_next_deadline(void);
+
+#endif

@@ -1,0 +1,23 @@
+#include "panic.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "console.h"
+#include "format.h"
+
+#define MESSAGE_SIZE 256
+
+void panic(const char *fmt, ...)
+{
+    char message[MESSAGE_SIZE];
+    va_list args;
+
+    va_start(args, fmt);
+    size_t length = format_va(message, sizeof message, fmt, args);
+    va_end(args);
+    console_write("panic: ", strlen("panic: "));
+    console_write(message, length);
+    console_write("\n", 1);
+    machine_die();
+}

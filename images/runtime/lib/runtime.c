@@ -1,0 +1,90 @@
+/* From the boot path to the main loop. */
+#include "runtime.h"
+
+#include "clock.h"
+#include "console.h"
+#include "entropy.h"
+#include "heap.h"
+#include "irq.h"
+#include "network.h"
+#include "panic.h"
+#include "readiness.h"
+
+/* End of all memory that the linked image uses (linker script). */
+extern char image_memory_end[];
+
+#define HEAP_MIN (2UL << 20)    /* bytes; full send buffers of a busy server */
+#define RAM_ASSUMED (8UL << 20) /* the smallest machine of the guest contract */
+
+static struct guest_config config;
+static struct boot_times times;
+
+const struct guest_config *runtime_config(void)
+{
+    return &config;
+}
+
+const struct boot_times *runtime_boot_times(void)
+{
+    return &times;
+}
+
+/* The end of the start: the counter's rate is known only now. */
+static void note_boot_times(const struct boot_times *ticks)
+{
+    clock_calibrate();
+    times.entry = clock_from_ticks(ticks->entry);
+    times.devices = clock_from_ticks(ticks->devices);
+    times.network = clock_from_ticks(ticks->network);
+    times.ready = clock_from_ticks(ticks->ready);
+}
+
+static void start_heap(uint64_t ram_end)
+{
+    const uintptr_t start = (uintptr_t)image_memory_end;
+
+    if (start + HEAP_MIN > ram_end)
+        panic("not enough memory: %lu KiB are needed", (unsigned long)((start + HEAP_MIN) >> 10));
+    heap_init(start, (uintptr_t)ram_end);
+}
+
+void runtime_start(const struct boot_info *boot)
+{
+    struct boot_times ticks = {.entry = clock_ticks()};
+
+    console_init();
+    irq_init();
+    clock_init();
+    /* Before anything is taken from the heap: what the boot path describes may
+     * lie in the RAM that becomes the heap. */
+    const char *fault = cmdline_parse(boot->cmdline, &config);
+    if (fault != NULL)
+        panic("command line: %s", fault);
+    start_heap(boot->ram_end != 0 ? boot->ram_end : RAM_ASSUMED);
+
+    readiness_register();
+    platform_start_devices();
+    entropy_init();
+    ticks.devices = clock_ticks();
+    network_start(&config);
+    ticks.network = clock_ticks();
+    app_start();
+    ticks.ready = clock_ticks();
+    note_boot_times(&ticks);
+    while (platform_poll()) /* the ports' handshake, as far as the host has answered already */
+        ;
+    readiness_reached(&config, times.ready);
+    /* The host now acts on that; the rest costs no one any time. */
+    network_announce();
+    console_print("%s: ready %lu us after entry\n", config.name, (unsigned long)(times.ready / CLOCK_US));
+
+    for (;;) {
+        bool busy = network_poll();
+
+        busy |= platform_poll();
+        if (!busy) {
+            clock_wake_at(network_next_deadline());
+            irq_wait();
+        }
+    }
+}

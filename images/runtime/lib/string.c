@@ -1,0 +1,79 @@
+/* Memory and string functions, in eight-byte steps: the emulator runs plain
+ * 64-bit moves much faster than byte loops or the string instructions. */
+#include <stdint.h>
+#include <string.h>
+
+typedef uint64_t __attribute__((may_alias, aligned(1))) word;
+
+void *memcpy(void *restrict to, const void *restrict from, size_t length)
+{
+    uint8_t *out = to;
+    const uint8_t *in = from;
+
+    for (; length >= sizeof(word); length -= sizeof(word)) {
+        *(word *)out = *(const word *)in;
+        out += sizeof(word);
+        in += sizeof(word);
+    }
+    while (length-- > 0)
+        *out++ = *in++;
+    return to;
+}
+
+void *memmove(void *to, const void *from, size_t length)
+{
+    uint8_t *out = to;
+    const uint8_t *in = from;
+
+    /* memcpy above reads each word before it writes it and goes upwards, so it
+     * serves whenever the target lies below the source. */
+    if (out <= in || out >= in + length)
+        return memcpy(to, from, length);
+    while (length-- > 0)
+        out[length] = in[length];
+    return to;
+}
+
+void *memset(void *to, int value, size_t length)
+{
+    uint8_t *out = to;
+    const uint64_t pattern = (uint8_t)value * 0x0101010101010101ULL;
+
+    for (; length >= sizeof(word); length -= sizeof(word)) {
+        *(word *)out = pattern;
+        out += sizeof(word);
+    }
+    while (length-- > 0)
+        *out++ = (uint8_t)value;
+    return to;
+}
+
+int memcmp(const void *a, const void *b, size_t length)
+{
+    const uint8_t *x = a, *y = b;
+
+    for (; length > 0; length--, x++, y++)
+        if (*x != *y)
+            return *x - *y;
+    return 0;
+}
+
+size_t strlen(const char *text)
+{
+    size_t length = 0;
+
+    while (text[length] != '\0')
+        length++;
+    return length;
+}
+
+int strncmp(const char *a, const char *b, size_t length)
+{
+    for (; length > 0; length--, a++, b++) {
+        if (*a != *b)
+            return (uint8_t)*a - (uint8_t)*b;
+        if (*a == '\0')
+            break;
+    }
+    return 0;
+}

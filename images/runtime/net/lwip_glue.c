@@ -1,0 +1,109 @@
+/* lwIP between the network device and the main loop. */
+#include "clock.h"
+#include "isn.h"
+#include "lwip/etharp.h"
+#include "lwip/init.h"
+#include "lwip/netif.h"
+#include "lwip/sys.h"
+#include "lwip/timeouts.h"
+#include "neighbour.h"
+#include "netdev.h"
+#include "network.h"
+#include "panic.h"
+
+#include <string.h>
+
+static struct netif interface;
+
+u32_t sys_now(void)
+{
+    return (u32_t)(clock_now() / CLOCK_MS);
+}
+
+/* Copies an outgoing packet, whose pbufs TCP keeps for a retransmission and may
+ * free at any time, into the device's own buffer. */
+static err_t send_frame(struct netif *netif, struct pbuf *packet)
+{
+    struct netdev *device = netif->state;
+
+    if (packet->tot_len > NETDEV_FRAME_MAX)
+        return ERR_BUF;
+    void *buffer = device->transmit_buffer(device);
+    if (buffer == NULL)
+        return ERR_BUF;
+    pbuf_copy_partial(packet, buffer, packet->tot_len, 0);
+    device->transmit(device, packet->tot_len);
+    return ERR_OK;
+}
+
+/* Copies an arrived frame, so that the device has its buffer back at once.  An
+ * empty pool makes lwIP give up its out-of-order segments. */
+static void receive_frame(const void *frame, size_t length)
+{
+    if (length > NETDEV_FRAME_MAX)
+        return;
+    struct pbuf *packet = pbuf_alloc(PBUF_RAW, (u16_t)length, PBUF_POOL);
+    if (packet == NULL)
+        return;
+    pbuf_take(packet, frame, (u16_t)length);
+    neighbour_learn(&interface, packet);
+    if (interface.input(packet, &interface) != ERR_OK)
+        pbuf_free(packet);
+}
+
+static err_t interface_init(struct netif *netif)
+{
+    const struct netdev *device = netif->state;
+
+    netif->name[0] = 'e';
+    netif->name[1] = 'n';
+    netif->mtu = NETDEV_FRAME_MAX - SIZEOF_ETH_HDR;
+    netif->hwaddr_len = NETDEV_MAC_LENGTH;
+    memcpy(netif->hwaddr, device->mac, NETDEV_MAC_LENGTH);
+    /* NETIF_FLAG_LINK_UP and the ARP announcement wait for network_announce(). */
+    netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
+    netif->output = etharp_output;
+    netif->linkoutput = send_frame;
+    return ERR_OK;
+}
+
+void network_start(const struct guest_config *config)
+{
+    struct netdev *device = netdev_get();
+    const ip4_addr_t address = {config->address};
+    const ip4_addr_t netmask = {config->netmask};
+    const ip4_addr_t gateway = {config->gateway};
+
+    if (device == NULL)
+        panic("no network device");
+    if (config->has_mac)
+        memcpy(device->mac, config->mac, NETDEV_MAC_LENGTH);
+    isn_init();
+    lwip_init();
+    if (netif_add(&interface, &address, &netmask, &gateway, device, interface_init, netif_input) == NULL)
+        panic("lwIP refused the interface");
+    netif_set_default(&interface);
+    netif_set_up(&interface);
+}
+
+void network_announce(void)
+{
+    /* The link coming up is what makes lwIP send its gratuitous ARP. */
+    netif_set_link_up(&interface);
+}
+
+bool network_poll(void)
+{
+    struct netdev *device = interface.state;
+    bool any = device->poll(device, receive_frame);
+
+    sys_check_timeouts();
+    return any;
+}
+
+uint64_t network_next_deadline(void)
+{
+    const u32_t sleep = sys_timeouts_sleeptime();
+
+    return sleep == SYS_TIMEOUTS_SLEEPTIME_INFINITE ? CLOCK_NEVER : clock_now() + sleep * CLOCK_MS;
+}

@@ -1,0 +1,48 @@
+/* QEMU's microvm machine: its virtio-mmio slots lie at fixed addresses, so no
+ * device tree, ACPI or command line is needed to find them (QEMU's
+ * include/hw/i386/microvm.h and hw/i386/microvm.c). */
+#include "runtime.h"
+#include "virtio.h"
+#include "virtio_net.h"
+#include "virtio_rng.h"
+#include "virtio_serial.h"
+
+#define SLOTS_BASE 0xfeb00000UL
+#define SLOT_SIZE 512
+
+/* With a second I/O APIC (acpi=on) there are 24 slots, whose interrupts are all
+ * of that APIC's pins; otherwise there are 8 from pin 5 of the first. */
+#define SLOTS_FEW 8
+#define SLOTS_MANY 24
+#define FIRST_LINE_FEW 5
+#define FIRST_LINE_MANY 24
+
+void platform_start_devices(void)
+{
+    const bool many = virtio_slot_exists(SLOTS_BASE + SLOTS_FEW * SLOT_SIZE);
+    const unsigned int slots = many ? SLOTS_MANY : SLOTS_FEW;
+    const unsigned int first_line = many ? FIRST_LINE_MANY : FIRST_LINE_FEW;
+
+    for (unsigned int i = 0; i < slots; i++) {
+        struct virtio_device device;
+
+        switch (virtio_probe(&device, SLOTS_BASE + i * SLOT_SIZE, first_line + i)) {
+        case VIRTIO_ID_NET:
+            virtio_net_start(&device);
+            break;
+        case VIRTIO_ID_CONSOLE:
+            virtio_serial_start(&device);
+            break;
+        case VIRTIO_ID_ENTROPY:
+            virtio_rng_start(&device);
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+bool platform_poll(void)
+{
+    return virtio_serial_poll();
+}

@@ -1,0 +1,91 @@
+"""`jitsu`: the command line. Commands are loaded when they are called, so that each starts fast on a slow board."""
+
+import importlib
+import json
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from jitsu import __version__
+from jitsu.errors import JitsuError
+
+_COMMANDS = {
+    "demo": ("jitsu.cli.demo", "See it work: private namespaces, real guests, a client, and a waterfall."),
+    "doctor": ("jitsu.cli.doctor", "Look for what would keep jitsu from working here, with a cure for each finding."),
+    "image": ("jitsu.cli.image", "Build a guest image from its recipe, or list the recipes."),
+    "logs": ("jitsu.cli.logs", "Show what a guest printed on its console."),
+    "ps": ("jitsu.cli.ps", "List the services and the state of each."),
+    "serve": ("jitsu.cli.serve", "Run the daemon in the foreground."),
+    "start": ("jitsu.cli.start", "Summon services by hand; returns when they serve."),
+    "stop": ("jitsu.cli.stop", "Dismiss services by hand; returns when they are gone."),
+    "trace": ("jitsu.cli.trace", "Show where the milliseconds of the last summons went."),
+}
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module only when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(_COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in sorted(_COMMANDS.items())])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="jitsu")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Jitsu is inetd for virtual machines: a DNS question or a TCP SYN summons a VM, silence dismisses it.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 configuration, 4 this machine lacks something, 5 taken by somebody
+    else, 6 a domain failed, 7 no daemon or it refused, 8 a recipe failed, 130 interrupted.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The entry point: errors meant to be read become two lines (or JSON) on stderr and their exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        outcome = cli.main(args=given, prog_name="jitsu", standalone_mode=False)
+    except JitsuError as error:
+        if "--debug" in given:
+            traceback.print_exc()
+        report(error, as_json=_wants_json(given))
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    sys.exit(outcome if isinstance(outcome, int) else 0)
+
+
+def report(error: JitsuError, *, as_json: bool) -> None:
+    """Print an error: two lines for people, one object for programs."""
+    if as_json:
+        click.echo(json.dumps(error.as_json()), err=True)
+        return
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True)
+    if error.hint:
+        click.echo(f" {click.style('hint:', bold=True)} {error.hint}", err=True)
+
+
+def _wants_json(arguments: list[Any]) -> bool:
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    return "--json" in arguments or any((a in ("-o", "--output") and b == "json") or a == "-ojson" for a, b in pairs)
+
+
+if __name__ == "__main__":
+    main()

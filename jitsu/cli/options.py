@@ -1,0 +1,53 @@
+"""Options and ways of printing that several commands share."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from jitsu.config import DEFAULT_PATH, Config, load
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def config_option(function: _F) -> _F:
+    """`-c FILE`: which configuration, and with it which daemon. Passed on as a loaded `config`."""
+    return click.option(
+        "-c",
+        "--config",
+        metavar="FILE",
+        envvar="JITSU_CONFIG",
+        default=str(DEFAULT_PATH),
+        show_default=True,
+        callback=_load,
+        help="The configuration of the daemon.",
+    )(function)
+
+
+def output_option(function: _F) -> _F:
+    """`-o table|json`."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
+        help="For people or for programs.",
+    )(function)
+
+
+def console() -> Console:
+    """Where tables are printed: colours only on a terminal, and never with NO_COLOR."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def _load(ctx: click.Context, param: click.Parameter, value: str) -> Config:
+    return load(Path(value))

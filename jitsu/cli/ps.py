@@ -1,0 +1,44 @@
+"""`jitsu ps`."""
+
+import click
+from rich.table import Table
+
+from jitsu.cli.options import config_option, console, output_option, print_json
+from jitsu.config import Config
+from jitsu.daemon.client import ask
+from jitsu.summon.tenant import Row
+
+_COLOURS = {"serving": "green", "booting": "yellow", "starting": "yellow", "dismissing": "yellow", "asleep": "dim"}
+
+
+@click.command("ps", epilog="Example: jitsu ps -o json | jq '.[] | select(.state == \"serving\")'")
+@config_option
+@output_option
+def command(config: Config, output: str) -> None:
+    """List the services and the state of each."""
+    rows: list[Row] = ask(config.daemon.runtime, "ps")
+    if output == "json":
+        print_json(rows)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("SERVICE", "STATE", "ADDRESS", "DOMID", "UP", "CONNECTIONS", "SUMMONS", "LAST END"):
+        table.add_column(title, no_wrap=title != "LAST END")
+    for row in rows:
+        colour = _COLOURS[row["state"]]
+        table.add_row(
+            row["service"],
+            f"[{colour}]{row['state']}[/{colour}]",
+            row["address"],
+            "-" if row["domid"] is None else str(row["domid"]),
+            "-" if row["up"] is None else _duration(row["up"]),
+            str(row["connections"]),
+            str(row["summons"]),
+            row["last"] or "-",
+        )
+    console().print(table)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

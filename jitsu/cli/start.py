@@ -1,0 +1,21 @@
+"""`jitsu start`."""
+
+import click
+
+from jitsu.cli.options import config_option, output_option, print_json
+from jitsu.config import Config
+from jitsu.daemon.client import ask
+
+
+@click.command("start", epilog="Example: jitsu start hello")
+@config_option
+@output_option
+@click.argument("services", nargs=-1, required=True, metavar="SERVICE...")
+def command(config: Config, output: str, services: tuple[str, ...]) -> None:
+    """Summon services by hand; returns when they serve."""
+    for service in services:
+        ask(config.daemon.runtime, "start", service=service)
+        if output == "table":
+            click.echo(f"{service}: serving")
+    if output == "json":
+        print_json([{"service": service, "state": "serving"} for service in services])

@@ -1,0 +1,21 @@
+"""`jitsu stop`."""
+
+import click
+
+from jitsu.cli.options import config_option, output_option, print_json
+from jitsu.config import Config
+from jitsu.daemon.client import ask
+
+
+@click.command("stop", epilog="Example: jitsu stop hello")
+@config_option
+@output_option
+@click.argument("services", nargs=-1, required=True, metavar="SERVICE...")
+def command(config: Config, output: str, services: tuple[str, ...]) -> None:
+    """Dismiss services by hand; returns when they are gone."""
+    for service in services:
+        ask(config.daemon.runtime, "stop", service=service)
+        if output == "table":
+            click.echo(f"{service}: asleep")
+    if output == "json":
+        print_json([{"service": service, "state": "asleep"} for service in services])

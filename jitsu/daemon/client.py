@@ -1,0 +1,36 @@
+"""Asking a running daemon: the other end of the control socket."""
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+from jitsu.daemon.control import SOCKET_NAME
+from jitsu.errors import DaemonError
+
+
+def ask(runtime: Path, do: str, **fields: Any) -> Any:
+    """Send one request and return its result. Raises DaemonError: nobody listens, or the daemon refused."""
+    path = runtime / SOCKET_NAME
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.connect(str(path))
+            connection.sendall(json.dumps({"do": do, **fields}).encode() + b"\n")
+            with connection.makefile("rb") as stream:
+                answer = json.loads(stream.readline() or b"null")
+    except (FileNotFoundError, ConnectionRefusedError):
+        raise DaemonError(
+            f"no jitsu serve listens on {path}", hint="start it with: jitsu serve -c jitsu.toml"
+        ) from None
+    except PermissionError:
+        raise DaemonError(f"no permission to use {path}", hint="run as root, or as a member of its group") from None
+    except (OSError, ValueError) as error:
+        raise DaemonError(f"the daemon behind {path} broke off: {error}", hint="look at its log") from error
+    if answer is None:
+        raise DaemonError(f"the daemon behind {path} hung up without an answer", hint="look at its log")
+    if not answer["ok"]:
+        refusal = answer["error"]
+        refused = DaemonError(refusal["message"], hint=refusal["hint"])
+        refused.exit_code = refusal["exit_code"]
+        raise refused
+    return answer["result"]

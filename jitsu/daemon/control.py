@@ -1,0 +1,97 @@
+"""The control socket: one JSON object a line in, one a line out.
+
+    {"do": "start", "service": "hello"}     {"ok": true, "result": null}
+    {"do": "stop", "service": "nobody"}     {"ok": false, "error": {"error": "DomainError", "message": ...}}
+
+What can be done: `ps`, `trace` (service, last), `start` and `stop` (service), `status`. The socket is the owner's and
+the group's (0660).
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from jitsu.errors import HostError, JitsuError
+
+SOCKET_NAME = "control.sock"
+LONGEST_REQUEST = 65536
+LONGEST_SILENCE = 60.0
+"""Seconds without a request after which a connection is closed."""
+
+Request = dict[str, Any]
+Handler = Callable[[Request], Awaitable[Any]]
+
+
+class ControlServer:
+    """Answers requests on `path` with the handlers, by the word in `do`."""
+
+    def __init__(self, path: Path, handlers: dict[str, Handler]) -> None:
+        self._path = path
+        self._handlers = handlers
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Listen. Raises HostError. A socket that a dead daemon left is replaced: the lock says that it is dead."""
+        self._path.unlink(missing_ok=True)
+        try:
+            self._server = await asyncio.start_unix_server(self._connected, self._path, limit=LONGEST_REQUEST)
+            os.chmod(self._path, 0o660)
+        except OSError as error:
+            raise HostError(
+                f"control socket {self._path} cannot be made: {error.strerror}",
+                hint="look at the owner and the rights of [daemon] runtime",
+            ) from error
+
+    async def stop(self) -> None:
+        """Close the socket and whatever is connected to it."""
+        if self._server is not None:
+            self._server.close()
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        self._path.unlink(missing_ok=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._connections.add(task)
+            task.add_done_callback(self._connections.discard)
+        try:
+            async with asyncio.timeout(None) as patience:
+                while True:
+                    patience.reschedule(asyncio.get_running_loop().time() + LONGEST_SILENCE)
+                    line = await reader.readline()
+                    patience.reschedule(None)
+                    if not line:
+                        break
+                    writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
+                    await writer.drain()
+        except (TimeoutError, ValueError, ConnectionError):
+            # Silent for too long, a line beyond all bounds, or gone: nobody is there who could be told.
+            return
+        finally:
+            writer.close()
+
+    async def _answer(self, line: bytes) -> Request:
+        try:
+            request = json.loads(line)
+            handler = self._handlers.get(request["do"])
+        except (ValueError, KeyError, TypeError):
+            return _failed(JitsuError("a request is one JSON object a line", hint='as in {"do": "ps"}'))
+        if handler is None:
+            known = ", ".join(sorted(self._handlers))
+            return _failed(JitsuError(f"there is no request {request['do']!r}", hint=f"there are: {known}"))
+        try:
+            return {"ok": True, "result": await handler(request)}
+        except JitsuError as error:
+            return _failed(error)
+        except (KeyError, TypeError, ValueError) as error:
+            return _failed(JitsuError(f"request {request['do']!r} has a wrong or missing field: {error}"))
+
+
+def _failed(error: JitsuError) -> Request:
+    return {"ok": False, "error": error.as_json()}

@@ -1,0 +1,143 @@
+"""What would keep jitsu from working on this machine: findings, each with its cure."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from jitsu.config import Config, load
+from jitsu.daemon.client import ask
+from jitsu.domains.accelerator import choose_accelerator, find_qemu
+from jitsu.domains.kernel import recognise
+from jitsu.errors import ConfigError, JitsuError
+from jitsu.network import tap
+
+OLDEST_KERNEL = (5, 18)
+"""The first Linux with locked bridge ports."""
+
+_FIREWALL = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`state` is `ok`, `note` (works, but see) or `bad` (does not work). `cure` is empty for `ok`."""
+
+    subject: str
+    state: str
+    message: str
+    cure: str = ""
+
+
+def diagnose(path: Path) -> list[Finding]:
+    """Look at everything. `path` is the configuration; a missing one is a note, for there may be none yet."""
+    findings = [_kernel(), _privilege(), _tun(), _qemu(), _firewall()]
+    if not path.exists():
+        cure = "write one (see README.md) and name it with: -c jitsu.toml"
+        return [*findings, Finding("configuration", "note", f"there is no {path}", cure)]
+    try:
+        config = load(path)
+    except ConfigError as error:
+        return [*findings, Finding("configuration", "bad", error.message, error.hint)]
+    findings.append(Finding("configuration", "ok", f"{path}: {len(config.services)} services of {config.dns.zone}"))
+    findings.append(_check("accelerator", lambda: _accelerator(config)))
+    findings.extend(_services(config))
+    running = _daemon(config)
+    findings.append(running)
+    if running.state != "ok":
+        findings.extend(_ports(config))
+    return findings
+
+
+def _check(subject: str, look: Callable[[], Finding]) -> Finding:
+    """A look that may end in an error, which is a finding too."""
+    try:
+        return look()
+    except JitsuError as error:
+        return Finding(subject, "bad", error.message, error.hint)
+
+
+def _kernel() -> Finding:
+    release = os.uname().release
+    numbers = tuple(int(part) for part in release.split("-")[0].split(".")[:2] if part.isdigit())
+    if numbers < OLDEST_KERNEL:
+        return Finding("kernel", "bad", f"Linux {release} has no locked bridge ports", "use Linux 5.18 or newer")
+    return Finding("kernel", "ok", f"Linux {release}")
+
+
+def _privilege() -> Finding:
+    if os.geteuid() == 0:
+        return Finding("privilege", "ok", "root")
+    return Finding(
+        "privilege", "note", "not root: `jitsu serve` cannot make a bridge", "sudo jitsu serve; or jitsu demo"
+    )
+
+
+def _tun() -> Finding:
+    if not os.path.exists(tap.DEVICE):
+        return Finding("taps", "bad", f"there is no {tap.DEVICE}", "modprobe tun")
+    if not os.access(tap.DEVICE, os.R_OK | os.W_OK):
+        return Finding("taps", "bad", f"no permission to open {tap.DEVICE}", f"run as root, or: chmod 666 {tap.DEVICE}")
+    return Finding("taps", "ok", f"{tap.DEVICE} opens")
+
+
+def _qemu() -> Finding:
+    return _check("qemu", lambda: Finding("qemu", "ok", find_qemu()))
+
+
+def _firewall() -> Finding:
+    try:
+        filtered = _FIREWALL.read_text().strip() == "1"
+    except OSError:
+        filtered = False
+    if filtered:
+        return Finding(
+            "firewall",
+            "note",
+            "bridged frames pass the IP firewall here; a FORWARD policy of DROP (docker sets one) stops guests",
+            f"sysctl net.bridge.bridge-nf-call-iptables=0, or accept the bridge's traffic ({_FIREWALL} is 1)",
+        )
+    return Finding("firewall", "ok", "bridged frames pass by the IP firewall")
+
+
+def _accelerator(config: Config) -> Finding:
+    verdict = choose_accelerator(config.daemon.state)
+    if verdict.accelerator == "kvm":
+        return Finding("accelerator", "ok", f"kvm: {verdict.reason}")
+    cure = (
+        "guests are emulated: unikernels start in some 50 ms, Linux in seconds; enable virtualisation in the firmware"
+    )
+    return Finding("accelerator", "note", f"tcg: {verdict.reason}", cure)
+
+
+def _services(config: Config) -> Iterator[Finding]:
+    for service in config.services.values():
+        subject = f"service {service.name}"
+        kernel = service.kernel
+
+        def look(subject: str = subject, kernel: Path = kernel) -> Finding:
+            return Finding(subject, "ok", f"{kernel}: {recognise(kernel).format.value}")
+
+        yield _check(subject, look)
+
+
+def _daemon(config: Config) -> Finding:
+    try:
+        status = ask(config.daemon.runtime, "status")
+    except JitsuError as error:
+        return Finding("daemon", "note", error.message, error.hint)
+    return Finding("daemon", "ok", f"process {status['pid']} serves {status['zone']} on {status['accelerator']}")
+
+
+def _ports(config: Config) -> Iterator[Finding]:
+    """Are the directory's ports free? Addresses that are not there yet come with the bridge."""
+    for address, port in config.dns.listen:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((address, port))
+            except PermissionError:
+                continue
+            except OSError as error:
+                if address != str(config.network.address.ip):
+                    cure = f"see who holds it: ss -lunp 'sport = :{port}'"
+                    yield Finding("dns", "bad", f"{address}:{port} cannot be had: {error.strerror}", cure)

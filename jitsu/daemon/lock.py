@@ -1,0 +1,54 @@
+"""One daemon an instance: a locked file in the runtime folder that names its owner."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jitsu.errors import HostError, ResourceBusy
+
+
+@contextmanager
+def runtime_folder(folder: Path) -> Iterator[Path]:
+    """Make the runtime folder and hold its lock; both are gone at the end, unless something else lives there.
+
+    Raises ResourceBusy while another daemon holds it, HostError where it cannot be made.
+    """
+    made = not folder.exists()
+    try:
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        lock = _take(folder / "lock")
+    except OSError as error:
+        raise HostError(
+            f"runtime folder {folder} cannot be used: {error.strerror}",
+            hint="run as root, or name another: [daemon] runtime",
+        ) from error
+    try:
+        yield folder
+    finally:
+        (folder / "lock").unlink(missing_ok=True)
+        os.close(lock)
+        if made and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _take(path: Path) -> int:
+    """Lock the file and write our process id into it."""
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(fd, 32).decode(errors="replace").strip()
+            os.close(fd)
+            raise ResourceBusy(
+                f"another jitsu serve (process {owner}) runs with {path.parent}",
+                hint="stop it first, or give this one its own [daemon] instance and runtime",
+            ) from None
+        # A daemon that just ended has removed the file that we locked: the next one would lock a new one beside us.
+        if path.exists() and os.fstat(fd).st_ino == path.stat().st_ino:
+            os.truncate(fd, 0)
+            os.write(fd, f"{os.getpid()}\n".encode())
+            return fd
+        os.close(fd)

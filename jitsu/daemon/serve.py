@@ -1,0 +1,153 @@
+"""`jitsu serve`: wires directory, summoner, sentinel, network and driver together, and takes them apart again."""
+
+import asyncio
+import logging
+import os
+import signal
+from contextlib import AsyncExitStack
+from typing import Any
+
+from jitsu.config import Config
+from jitsu.daemon.control import SOCKET_NAME, ControlServer, Request
+from jitsu.daemon.lock import runtime_folder
+from jitsu.directory.server import DirectoryServer, listen
+from jitsu.directory.zone import Host, Zone
+from jitsu.domains.accelerator import Verdict, choose_accelerator
+from jitsu.domains.driver import DomainEvent
+from jitsu.domains.qemu import QemuDriver
+from jitsu.errors import HostError
+from jitsu.network.bridge import BridgeSettings
+from jitsu.network.capability import missing_capabilities
+from jitsu.network.host import HostNetwork
+from jitsu.summon.admission import Budget
+from jitsu.summon.summoner import Summoner, spec_of
+from jitsu.synjitsu.sentinel import Sentinel
+
+log = logging.getLogger(__name__)
+
+
+def bridge_settings(config: Config) -> BridgeSettings:
+    """The bridge that a configuration asks for."""
+    network = config.network
+    return BridgeSettings(
+        network.bridge, network.address, config.daemon.instance, uplink=network.uplink, existing=network.existing
+    )
+
+
+def zone_of(config: Config) -> Zone:
+    """The zone that a configuration describes: this board is its name server, the services are its hosts."""
+    origin = config.dns.zone
+    hosts = {
+        origin if label == "@" else f"{label}.{origin}": Host(service.name, str(service.address), service.ttl)
+        for service in config.services.values()
+        for label in service.names
+    }
+    return Zone(origin, ((f"ns.{origin}", str(config.network.address.ip)),), hosts, ttl=config.dns.ttl)
+
+
+class Daemon:
+    """One `jitsu serve`. `run` returns after SIGTERM or SIGINT, with everything it made taken away again."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._zone = zone_of(config)
+        self._summoner: Summoner | None = None
+        self._stop = asyncio.Event()
+        self._verdict = Verdict("none", "")
+
+    async def run(self) -> None:
+        """Serve. Raises JitsuError if that cannot begin, and leaves nothing behind then."""
+        config = self._config
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        async with AsyncExitStack() as stack:
+            runtime = stack.enter_context(runtime_folder(config.daemon.runtime))
+            self._verdict = await asyncio.to_thread(choose_accelerator, config.daemon.state)
+            log.info("accelerator %s: %s", self._verdict.accelerator, self._verdict.reason)
+            domains = runtime / "domains"
+            driver = QemuDriver(
+                config.daemon.instance, domains, config.daemon.state / "console", self._verdict, self._happened
+            )
+            stack.callback(domains.rmdir)
+            stack.push_async_callback(driver.close)
+            for service in config.services.values():
+                driver.check(spec_of(service, config.network))
+
+            network = HostNetwork(bridge_settings(config))
+            stack.push_async_callback(network.stop)
+            port = await network.start()
+            stack.callback(os.close, port)
+            limits = config.limits
+            budget = Budget(limits.memory, limits.guests)
+            summoner = Summoner(config.services, config.network, network, driver, budget, boot_limit=limits.boot)
+            self._summoner = summoner
+            sentinel = Sentinel(port, summoner)
+            summoner.sentinel = sentinel
+            for service in config.services.values():
+                sentinel.guard(service.name, service.address, service.mac)
+
+            # Bound before anybody is adopted, so that a port that is taken ends the start early; served only after,
+            # or a question could summon a guest that is about to be adopted. The stack unwinds from the end: whoever
+            # could summon is silenced before everybody is dismissed.
+            sockets = [sock for endpoint in config.dns.listen for sock in listen(*endpoint)]
+            directory = DirectoryServer(self._zone, summoner.question, sockets=sockets)
+            stack.push_async_callback(summoner.close)
+            await summoner.adopt(await driver.adopt())
+            stack.push_async_callback(directory.stop)
+            await directory.start()
+            sentinel.start()
+            stack.callback(sentinel.stop)
+            control = ControlServer(runtime / SOCKET_NAME, self._handlers(summoner))
+            await control.start()
+            stack.push_async_callback(control.stop)
+            idle = asyncio.create_task(summoner.watch_idleness())
+            stack.callback(idle.cancel)
+            where = ", ".join(f"{address}:{number}" for address, number in directory.listening)
+            log.info("serving %d services of %s on %s", len(config.services), config.dns.zone, where)
+            await self._stop.wait()
+            log.info("stopping")
+
+    def _happened(self, event: DomainEvent) -> None:
+        if self._summoner is not None:
+            self._summoner.happened(event)
+
+    def _handlers(self, summoner: Summoner) -> dict[str, Any]:
+        async def ps(request: Request) -> Any:
+            return summoner.rows()
+
+        async def trace(request: Request) -> Any:
+            service = str(request.get("service") or "")
+            if service:
+                summoner.tenant(service)
+            return [trace.record() for trace in summoner.traces.last(int(request.get("last", 1)), service)]
+
+        async def start(request: Request) -> None:
+            await summoner.start(str(request["service"]))
+
+        async def stop(request: Request) -> None:
+            await summoner.stop(str(request["service"]))
+
+        async def status(request: Request) -> Any:
+            return {
+                "pid": os.getpid(),
+                "accelerator": self._verdict.accelerator,
+                "accelerator_reason": self._verdict.reason,
+                "zone": self._config.dns.zone,
+            }
+
+        return {"ps": ps, "trace": trace, "start": start, "stop": stop, "status": status}
+
+
+def serve(config: Config) -> None:
+    """Run the daemon in the foreground until it is told to stop. Raises JitsuError."""
+    missing = missing_capabilities()
+    if missing:
+        raise HostError(
+            f"jitsu serve makes bridges and taps, and may not here: {' and '.join(missing)} is missing",
+            hint="run it as root: sudo jitsu serve (or look at `jitsu demo`, which needs no root)",
+        )
+
+    async def main() -> None:
+        await Daemon(config).run()
+
+    asyncio.run(main())

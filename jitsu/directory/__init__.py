@@ -1,0 +1,1 @@
+"""Floor 2: the authoritative DNS server whose questions summon."""

@@ -1,0 +1,182 @@
+"""What the directory answers: a pure function from a zone and a packet to a reply, or to a question that summons.
+
+Of all questions only one kind summons: type A, class IN, for the name of a host. Everything else is answered at
+once and boots nothing, so that a client which also asks for AAAA or HTTPS waits for one service once:
+
+    name and type                               answer
+    A of a host                                 summons; then its address, or SERVFAIL if there is no room
+    A of a name server inside the zone          its address
+    SOA, NS of the apex                         the record; for NS with the servers' addresses
+    ANY of a host, name server, or the apex     HINFO "RFC8482" (RFC 8482 section 4.2)
+    another type of a name that exists          NODATA: NOERROR, no answer, SOA (RFC 2308 section 2.2)
+    a name that does not exist                  NXDOMAIN with SOA (RFC 2308 section 2.1, RFC 8020)
+    outside the zone, a class other than IN     REFUSED; also class ANY, which only asks caches anything useful
+    AXFR, IXFR                                  REFUSED (RFC 5936 section 2.2.1)
+    an opcode other than QUERY                  NOTIMP (RFC 8906 section 3.1.4)
+    malformed, not one question                 FORMERR (RFC 9619)
+    EDNS of a version above 0                   BADVERS (RFC 6891 section 6.1.3)
+
+The answer has the question's ID, opcode, RD and question section. AA is set where the zone speaks, in NOERROR and
+NXDOMAIN. RA is never set, for nobody recurses here, and nor are AD and CD (RFC 4035 section 3.1.6). A query with
+an OPT record has an answer with one, which copies DO as RFC 3225 section 3 says, though nothing here is signed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from dnslib import EDNS0, NS, RD, RR, SOA, A, DNSHeader, DNSLabel, DNSQuestion, DNSRecord
+
+from jitsu.directory.query import CLASS_IN, LARGEST_PAYLOAD, OPCODE_QUERY, QR, Query, Type
+from jitsu.directory.zone import Host, Name, Zone
+
+LARGEST_MESSAGE = 65535
+"""Octets that TCP's two-byte length can announce (RFC 1035 section 4.2.2)."""
+
+_OPCODE_AND_RD = 0x7900
+_AA = 0x0400
+_TC = 0x0200
+_HINFO = b"\x07RFC8482\x00"
+"""CPU "RFC8482", OS empty."""
+
+
+class Rcode(IntEnum):
+    """Outcomes of a query (RFC 1035 section 4.1.1; BADVERS, RFC 6891 section 9)."""
+
+    NOERROR = 0
+    FORMERR = 1
+    SERVFAIL = 2
+    NXDOMAIN = 3
+    NOTIMP = 4
+    REFUSED = 5
+    BADVERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A finished answer: the DNS message, and its outcome for those who count."""
+
+    packet: bytes
+    rcode: Rcode
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question that summons `service`. Nothing is answered until somebody says whether there is room for it."""
+
+    service: str
+    host: Host
+    query: Query
+    limit: int
+
+    def finish(self, granted: bool) -> Reply:
+        """The host's address if the resources were granted, else SERVFAIL, upon which resolvers try the next server."""
+        if not granted:
+            return _reply(self.query, Rcode.SERVFAIL, self.limit)
+        address = _address(self.query.asked or (), self.host.address, self.host.ttl)
+        return _reply(self.query, Rcode.NOERROR, self.limit, answer=[address])
+
+
+def consider(zone: Zone, packet: bytes, udp: bool) -> Reply | Question | None:
+    """What to do about `packet`, which came over UDP or else TCP: reply, summon, or drop it (None).
+
+    Never raises, whatever the packet holds. Replies over UDP are no longer than the client and we can take, and
+    truncated (TC) where that does not suffice.
+    """
+    query = Query.read(packet)
+    if query is None:
+        return None
+    limit = query.payload if udp else LARGEST_MESSAGE
+    if query.opcode != OPCODE_QUERY:
+        return _reply(query, Rcode.NOTIMP, limit)
+    if query.malformed:
+        return _reply(query, Rcode.FORMERR, limit)
+    if query.edns is not None and query.edns.version > 0:
+        return _reply(query, Rcode.BADVERS, limit)
+    if query.qclass != CLASS_IN or query.qtype in (Type.AXFR, Type.IXFR) or not zone.contains(query.name):
+        return _reply(query, Rcode.REFUSED, limit)
+    if query.qtype == Type.A and (host := zone.host(query.name)) is not None:
+        return Question(host.service, host, query, limit)
+    if not zone.exists(query.name):
+        return _reply(query, Rcode.NXDOMAIN, limit, authority=[_soa(zone, query, zone.negative_ttl)])
+    answer = _records(zone, query)
+    if not answer:
+        return _reply(query, Rcode.NOERROR, limit, authority=[_soa(zone, query, zone.negative_ttl)])
+    additional = _glue(zone) if query.qtype == Type.NS else []
+    return _reply(query, Rcode.NOERROR, limit, answer=answer, additional=additional)
+
+
+def _records(zone: Zone, query: Query) -> list[RR]:
+    """The records of the question's name and type that summon nobody."""
+    name, owner = query.name, query.asked or ()
+    glue = zone.glue(name)
+    match query.qtype:
+        case Type.A if glue is not None:
+            return [_address(owner, glue, zone.ttl)]
+        case Type.SOA if name == zone.apex:
+            return [_soa(zone, query, zone.ttl)]
+        case Type.NS if name == zone.apex:
+            return [RR(DNSLabel(owner), Type.NS, CLASS_IN, zone.ttl, NS(DNSLabel(server))) for server in zone.servers]
+        case Type.ANY if name == zone.apex or glue is not None or zone.host(name) is not None:
+            return [RR(DNSLabel(owner), Type.HINFO, CLASS_IN, zone.ttl, RD(_HINFO))]
+        case _:
+            return []
+
+
+def _address(owner: Name, address: str, ttl: int) -> RR:
+    return RR(DNSLabel(owner), Type.A, CLASS_IN, ttl, A(address))
+
+
+def _glue(zone: Zone) -> list[RR]:
+    """The addresses of the name servers inside the zone."""
+    addresses = ((server, zone.glue(server)) for server in zone.servers)
+    return [_address(server, address, zone.ttl) for server, address in addresses if address is not None]
+
+
+def _soa(zone: Zone, query: Query, ttl: int) -> RR:
+    # The owner is taken from the end of the question, in whose case it is written: so it compresses to a pointer.
+    owner = (query.asked or ())[-len(zone.apex) :]
+    times = (zone.serial, zone.refresh, zone.retry, zone.expire, zone.minimum)
+    soa = SOA(DNSLabel(zone.servers[0]), DNSLabel(zone.mailbox), times)
+    return RR(DNSLabel(owner), Type.SOA, CLASS_IN, ttl, soa)
+
+
+def _reply(
+    query: Query,
+    rcode: Rcode,
+    limit: int,
+    *,
+    answer: Sequence[RR] = (),
+    authority: Sequence[RR] = (),
+    additional: Sequence[RR] = (),
+) -> Reply:
+    """The reply in at most `limit` octets, which is always enough for the header, the question and OPT."""
+    packet = _pack(query, rcode, 0, answer, authority, additional)
+    if len(packet) > limit:
+        # Leaving out what was only extra is no truncation (RFC 2181 section 9).
+        packet = _pack(query, rcode, 0, answer, authority, ())
+    if len(packet) > limit:
+        packet = _pack(query, rcode, _TC, (), (), ())
+    return Reply(packet, rcode)
+
+
+def _pack(
+    query: Query,
+    rcode: Rcode,
+    truncated: int,
+    answer: Sequence[RR],
+    authority: Sequence[RR],
+    additional: Sequence[RR],
+) -> bytes:
+    authoritative = _AA if rcode in (Rcode.NOERROR, Rcode.NXDOMAIN) else 0
+    flags = QR | query.flags & _OPCODE_AND_RD | authoritative | truncated | rcode & 0xF
+    questions = []
+    if query.asked is not None:
+        questions.append(DNSQuestion(DNSLabel(query.asked), query.qtype, query.qclass))
+    options = []
+    if query.edns is not None:
+        do = "do" if query.edns.dnssec_ok else ""
+        options.append(EDNS0(ext_rcode=rcode >> 4, flags=do, udp_len=LARGEST_PAYLOAD))
+    header = DNSHeader(id=query.ident, bitmap=flags)
+    record = DNSRecord(header, questions, rr=answer, auth=authority, ar=[*additional, *options])
+    return bytes(record.pack())

@@ -1,0 +1,127 @@
+"""The questions that are being answered right now, whichever way they came.
+
+The transports hand every packet to `Enquiries.ask` with a way to send the reply. What needs no service is answered
+before `ask` returns; what does is handed to `summon` and waits until that says whether there is room.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from jitsu.directory.answer import Question, Reply, consider
+from jitsu.directory.zone import Zone
+
+log = logging.getLogger(__name__)
+
+Done = Callable[[bool], None]
+
+Summon = Callable[[str, str, float, Done], None]
+"""`summon(service, client, arrived, done)`: see that `service` runs, on behalf of the IP address `client` whose
+question arrived at `arrived` (`time.monotonic()`). It calls `done(True)` as soon as the service's resources are
+granted, or `done(False)` if they are not, in the event loop's thread, before it returns or later. It must not block.
+Further calls of `done` mean nothing; an exception counts as `done(False)` and is logged."""
+
+Send = Callable[[bytes], None]
+"""Sends one DNS message back to where the question came from. Does not raise."""
+
+Transport = Literal["udp", "tcp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What strangers may take up. Times are in seconds."""
+
+    waiting: int = 1024
+    """Questions that wait for a service; one more is answered SERVFAIL."""
+    patience: float = 10.0
+    """How long each may wait before it is answered SERVFAIL: about as long as a stub resolver tries."""
+    connections: int = 256
+    """TCP connections in all; one more is closed."""
+    per_client: int = 16
+    """TCP connections from one IP address."""
+    pipelined: int = 32
+    """Questions under way on one TCP connection; the next are read when some are answered."""
+    idle: float = 10.0
+    """How long a TCP connection may stay open without a question being taken or answered (RFC 7766 section 6.2.3)."""
+
+
+class Enquiries:
+    """Answers packets from `zone`, which may be replaced at any time, and keeps those that wait for a service.
+
+    `stats` counts replies by transport and rcode, `("udp", "NXDOMAIN")`, and packets that deserved none under
+    `("udp", "dropped")`.
+    """
+
+    def __init__(self, zone: Zone, summon: Summon, limits: Limits) -> None:
+        self.zone = zone
+        self.stats: Counter[tuple[Transport, str]] = Counter()
+        self._summon = summon
+        self._limits = limits
+        self._waiting: set[_Waiting] = set()
+
+    def ask(self, packet: bytes, client: str, transport: Transport, arrived: float, send: Send) -> bool:
+        """Answer `packet` through `send`, now or later, exactly once; False if it is dropped and never answered."""
+        outcome = consider(self.zone, packet, udp=transport == "udp")
+        if outcome is None:
+            self.stats[transport, "dropped"] += 1
+            return False
+        if isinstance(outcome, Reply):
+            self._reply(outcome, transport, send)
+        elif len(self._waiting) >= self._limits.waiting:
+            self._reply(outcome.finish(granted=False), transport, send)
+        else:
+            self._enquire(outcome, client, transport, arrived, send)
+        return True
+
+    def abandon(self) -> None:
+        """Answer everything that still waits with SERVFAIL, for nobody will be here to answer it later."""
+        for waiting in list(self._waiting):
+            waiting.done(False)
+
+    def _enquire(self, question: Question, client: str, transport: Transport, arrived: float, send: Send) -> None:
+        def answer(granted: bool) -> None:
+            self._waiting.discard(waiting)
+            self._reply(question.finish(granted), transport, send)
+
+        waiting = _Waiting(answer)
+        self._waiting.add(waiting)
+        try:
+            self._summon(question.service, client, arrived, waiting.done)
+        except Exception:
+            log.exception("summoning %s for %s failed", question.service, client)
+            waiting.done(False)
+        waiting.wait(question.service, self._limits.patience)
+
+    def _reply(self, reply: Reply, transport: Transport, send: Send) -> None:
+        self.stats[transport, reply.rcode.name] += 1
+        send(reply.packet)
+
+
+class _Waiting:
+    """A question that waits. However many reasons there are to answer it, it is answered once."""
+
+    __slots__ = ("_answer", "_timer")
+
+    def __init__(self, answer: Callable[[bool], None]) -> None:
+        self._answer: Callable[[bool], None] | None = answer
+        self._timer: asyncio.TimerHandle | None = None
+
+    def done(self, granted: bool) -> None:
+        """Answer it, unless that has happened."""
+        answer, self._answer = self._answer, None
+        if self._timer is not None:
+            self._timer.cancel()
+        if answer is not None:
+            answer(granted)
+
+    def wait(self, service: str, patience: float) -> None:
+        """Unless it is answered already, give up after `patience` seconds."""
+        if self._answer is not None:
+            self._timer = asyncio.get_running_loop().call_later(patience, self._give_up, service, patience)
+
+    def _give_up(self, service: str, patience: float) -> None:
+        log.warning("nobody said within %g s whether %s can be summoned: answering SERVFAIL", patience, service)
+        self.done(False)

@@ -1,0 +1,1 @@
+"""Floor 2: hypervisor drivers, all behind one interface."""

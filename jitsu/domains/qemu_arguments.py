@@ -1,0 +1,152 @@
+"""QEMU's command line for a domain, as a pure function, and the identity that a running QEMU carries in it.
+
+Options are those of QEMU 7.2 (`qemu-system-x86_64 -M microvm,help`, docs/system/i386/microvm.rst). Three machines:
+
+    microvm, bare   a unikernel: no firmware tables, no timer chip, no clock; it probes the virtio-mmio slots itself
+    microvm, Linux  a vmlinux without ACPI: wants the PIT and the RTC, and its virtio-mmio slots on the command line
+    q35             a stock kernel: PCI, ACPI, SeaBIOS; about 60 ms slower to the guest's first instruction
+"""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from jitsu.domains.driver import DomainSpec
+from jitsu.domains.kernel import Kernel, KernelFormat
+from jitsu.errors import DomainError
+
+READY_PORT = "org.jitsu.ready"
+"""Name of the virtio-serial port on which a guest says that it listens."""
+
+MICROVM_BARE = (
+    "microvm,acpi=off,pit=off,pic=off,rtc=off,isa-serial=on,auto-kernel-cmdline=off,x-option-roms=off,"
+    "mem-merge=off,dump-guest-core=off"
+)
+MICROVM_LINUX = (
+    "microvm,acpi=off,pit=on,pic=on,rtc=on,isa-serial=on,auto-kernel-cmdline=on,x-option-roms=off,"
+    "mem-merge=off,dump-guest-core=off"
+)
+Q35 = "q35,usb=off,sata=off,smbus=off,vmport=off,mem-merge=off,dump-guest-core=off"
+
+ACCELERATORS = {
+    "kvm": "kvm",
+    # Translated code is bounded: QEMU would let it grow to 1 GiB in a guest that runs for long.
+    "tcg": "tcg,tb-size=64",
+}
+
+_SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose domain a QEMU process runs: written into `-name`, read back from /proc/PID/cmdline.
+
+    `jitsu/INSTANCE/SERVICE/DOMID/FINGERPRINT`, each part percent-encoded, so that it has neither `/` nor the `,`
+    at which QEMU splits an option.
+    """
+
+    instance: str
+    service: str
+    domid: int
+    fingerprint: str
+
+    def encode(self) -> str:
+        return "/".join(
+            ("jitsu", *(quote(p, safe="") for p in (self.instance, self.service, str(self.domid), self.fingerprint)))
+        )
+
+    @classmethod
+    def decode(cls, text: str) -> "Identity | None":
+        """The identity in `text`, or None where it holds none that `encode` could have written."""
+        parts = text.split("/")
+        if len(parts) != 5 or parts[0] != "jitsu" or not re.fullmatch(r"[0-9]{1,18}", parts[3]):
+            return None
+        identity = cls(unquote(parts[1]), unquote(parts[2]), int(parts[3]), unquote(parts[4]))
+        return identity if identity.encode() == text else None
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptors:
+    """The open files that QEMU inherits under these numbers: listening Unix sockets, and one tap a nic.
+
+    `ready` is None for a guest that does not say `ready`.
+    """
+
+    qmp: int
+    console: int
+    ready: int | None = None
+    taps: tuple[int, ...] = ()
+
+
+def machine_for(spec: DomainSpec, kernel: Kernel) -> str:
+    """The `-M` argument for this kernel. Raises `DomainError` where the two do not go together."""
+    if kernel.format in (KernelFormat.ARM64_IMAGE, KernelFormat.ARM_ZIMAGE):
+        raise DomainError(
+            f"service {spec.service}: kernel {kernel.path} is an {kernel.format}, and this driver builds x86 domains",
+            hint="build the guest for x86, or use an ARM board with the xen driver",
+        )
+    if spec.machine == "q35" or (not spec.machine and kernel.format is KernelFormat.BZIMAGE):
+        return Q35
+    if spec.machine not in ("", "microvm"):
+        raise DomainError(
+            f"service {spec.service}: no machine is called {spec.machine!r}", hint="say microvm, q35, or leave it out"
+        )
+    return MICROVM_BARE if kernel.format is KernelFormat.PVH_ELF else MICROVM_LINUX
+
+
+def qemu_arguments(
+    qemu: str,
+    spec: DomainSpec,
+    kernel: Kernel,
+    instance: str,
+    accelerator: str,
+    fds: Descriptors,
+    *,
+    paused: bool = False,
+    attended: bool = False,
+) -> list[str]:
+    """The argument vector, program first, of the QEMU that is to run `spec`.
+
+    `accelerator` is `kvm` or `tcg`. With `paused` the guest does not run before a `cont` by QMP. With `attended`
+    somebody has connected to the console and the ready port already: QEMU takes these connections before it starts
+    the guest, so that no byte of the guest's can be lost; without, it drops what is said while nobody listens.
+    Raises `DomainError` as `machine_for` does.
+    """
+    machine = machine_for(spec, kernel)
+    # virtio devices sit on PCI in a q35 and in virtio-mmio slots in a microvm.
+    bus = "pci" if machine is Q35 else "device"
+    identity = Identity(instance, spec.service, spec.domid, spec.fingerprint)
+    arguments = [qemu, "-name", f"guest={identity.encode()}", "-M", machine]
+    arguments += ["-accel", ACCELERATORS[accelerator], "-cpu", "max", "-smp", str(spec.vcpus)]
+    arguments += ["-m", f"{-(-spec.memory // MIB)}M"]
+    arguments += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-sandbox", _SANDBOX]
+    arguments += ["-kernel", str(spec.kernel), "-append", spec.cmdline]
+    if spec.initrd is not None:
+        arguments += ["-initrd", str(spec.initrd)]
+    if bus == "device":
+        arguments += ["-global", "virtio-mmio.force-legacy=false"]
+    arguments += ["-chardev", f"socket,id=qmp,fd={fds.qmp},server=on,wait=off", "-qmp", "chardev:qmp"]
+    wait = "on" if attended else "off"
+    arguments += ["-chardev", f"socket,id=console,fd={fds.console},server=on,wait={wait}"]
+    arguments += ["-serial", "chardev:console"]
+    for index, tap in enumerate(fds.taps):
+        # No offloads to turn off: a plain tap (no IFF_VNET_HDR) makes QEMU withdraw them all from the guest.
+        nic = f"virtio-net-{bus},netdev=net{index},mac={_mac(spec.mac, index)}"
+        # An empty romfile keeps SeaBIOS from loading a network boot ROM.
+        nic += ",romfile=" if bus == "pci" else ""
+        arguments += ["-netdev", f"tap,id=net{index},fd={tap}", "-device", nic]
+    if fds.ready is not None:
+        arguments += ["-chardev", f"socket,id=ready,fd={fds.ready},server=on,wait={wait}"]
+        arguments += ["-device", f"virtio-serial-{bus},max_ports=2"]
+        arguments += ["-device", f"virtserialport,chardev=ready,name={READY_PORT}"]
+    if paused:
+        arguments.append("-S")
+    return arguments
+
+
+def _mac(first: str, index: int) -> str:
+    """The address of nic number `index`: the spec's own for the first, its last octet counted on for the others."""
+    head, _, last = first.rpartition(":")
+    return f"{head}:{(int(last, 16) + index) % 256:02x}"

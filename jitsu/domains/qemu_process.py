@@ -1,0 +1,337 @@
+"""One QEMU process from outside: started by posix_spawn, watched by pidfd, heard on three sockets.
+
+The sockets exist before the process does. Each of them listens when QEMU inherits it, so that the daemon connects
+without waiting for anybody, what the guest says first is in good hands, and a later daemon finds the same paths.
+"""
+
+import asyncio
+import errno
+import os
+import re
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jitsu.domains.console import ConsoleLog
+from jitsu.domains.driver import Domain, DomainEvent, Happening, Listener
+from jitsu.domains.guest_stream import GuestStream, printable
+from jitsu.domains.qmp import QmpClient
+from jitsu.errors import DomainError, HostError, ResourceBusy
+
+PATIENCE = 2.0
+"""Seconds that QEMU has to end by itself before it is killed."""
+
+LONGEST_READY_LINE = 256
+
+FILE_KINDS = ("qmp", "console", "ready", "stderr")
+"""The names after the dot of a domain's files."""
+
+DISMISSED = "it was dismissed"
+"""The end of a process that ended because it was told to."""
+
+_BACKLOG = 4
+
+_END_REASONS = {
+    "guest-reset": "the guest reset itself (a reboot or a triple fault)",
+    "guest-panic": "the guest panicked",
+    "host-signal": "QEMU was ended by a signal from outside",
+    "host-qmp-quit": "QEMU was ended through its monitor",
+    "host-error": "QEMU ended itself after an error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DomainFiles:
+    """Where a domain's sockets and QEMU's own messages lie: `DOMID.qmp`, `.console`, `.ready`, `.stderr`."""
+
+    directory: Path
+    domid: int
+
+    @property
+    def qmp(self) -> Path:
+        return self.directory / f"{self.domid}.qmp"
+
+    @property
+    def console(self) -> Path:
+        return self.directory / f"{self.domid}.console"
+
+    @property
+    def ready(self) -> Path:
+        return self.directory / f"{self.domid}.ready"
+
+    @property
+    def stderr(self) -> Path:
+        return self.directory / f"{self.domid}.stderr"
+
+    def complaint(self) -> str:
+        """The last thing QEMU itself said, or nothing."""
+        with suppress(OSError), self.stderr.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 2048))
+            lines = [printable(line).strip() for line in file.read(2048).splitlines()]
+            # Its "info:" lines tell of sockets that wait for a client.
+            spoken = [line for line in lines if line and " info: " not in line]
+            return re.sub(r"^qemu-system-\w+: ", "", spoken[-1]) if spoken else ""
+        return ""
+
+    def unlink(self) -> None:
+        for path in (self.qmp, self.console, self.ready, self.stderr):
+            path.unlink(missing_ok=True)
+
+
+def listen(path: Path) -> socket.socket:
+    """A listening Unix socket at a new `path`. Raises `ResourceBusy` when there is one, `HostError` otherwise."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(path))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ResourceBusy(f"socket {path}: exists already", hint="another domain has this domid") from None
+        raise HostError(f"socket {path}: {error.strerror or error}", hint="choose a shorter runtime path") from None
+    return listener
+
+
+def connect(path: Path) -> socket.socket:
+    """A connection to the listening socket at `path`, made at once or not at all. Raises `DomainError`."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        connection.connect(str(path))
+    except OSError as error:
+        connection.close()
+        raise DomainError(f"socket {path}: {error.strerror or error}") from None
+    return connection
+
+
+def spawn(arguments: list[str], inherited: list[int], stderr: Path) -> tuple[int, int]:
+    """Start a program in a session of its own, wait for its exec only, and return its process id and a pidfd.
+
+    It gets `inherited` under the numbers they have here, /dev/null as input, the new file `stderr` for what it
+    says, and an environment of nothing but PATH. Raises `HostError`.
+    """
+    actions: list[tuple[Any, ...]] = [
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(stderr), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+        # A descriptor duplicated onto itself only loses its close-on-exec flag.
+        *((os.POSIX_SPAWN_DUP2, fd, fd) for fd in inherited),
+    ]
+    try:
+        pid = os.posix_spawn(
+            arguments[0],
+            arguments,
+            {"PATH": os.environ.get("PATH", os.defpath)},
+            file_actions=actions,
+            setsid=True,
+            setsigmask=(),
+            setsigdef=(signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
+        )
+    except OSError as error:
+        raise HostError(f"{arguments[0]}: cannot be started: {error.strerror}") from None
+    try:
+        return pid, os.pidfd_open(pid)
+    except OSError as error:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise HostError(f"{arguments[0]}: cannot be watched: {error.strerror}") from None
+
+
+class QemuProcess:
+    """A QEMU that runs, and its domain. `pidfd` is the process's; this object closes it.
+
+    `forget` is called once, when the process is gone and its files are removed, before the listener hears of it.
+    """
+
+    def __init__(
+        self, domain: Domain, pidfd: int, files: DomainFiles, listener: Listener, forget: Callable[[Domain], None]
+    ) -> None:
+        self.domain = domain
+        self.end = ""
+        """Why the process ended, for people; empty while it runs."""
+        self._pidfd = pidfd
+        self._files = files
+        self._listener = listener
+        self._forget = forget
+        self._loop = asyncio.get_running_loop()
+        self._gone = asyncio.Event()
+        self._silent = False
+        self._dismissed = False
+        self._unsaid: list[DomainEvent] = []
+        self._log: ConsoleLog | None = None
+        self._streams: list[GuestStream] = []
+        self._ready_line = b""
+        self._said_ready = False
+        self._qmp: asyncio.Task[QmpClient] | None = None
+        self._shutdown_reason = ""
+        self._burial: asyncio.Task[None] | None = None
+        self._loop.add_reader(pidfd, self._process_ended)
+
+    def hear_console(self, log: ConsoleLog, console: socket.socket) -> None:
+        """Write what the guest prints to `log`; both are this object's from here on."""
+        self._log = log
+        self._streams.append(GuestStream(console, log.feed))
+
+    def hear_ready(self, ready: socket.socket) -> None:
+        """Wait for the guest to say that it listens; the connection is this object's from here on."""
+        self._streams.append(GuestStream(ready, self._take_ready))
+
+    def silence(self) -> None:
+        """Keep what happens from the listener until `speak`."""
+        self._silent = True
+
+    def speak(self) -> None:
+        """Report what happens from now on, and what did since `silence`, from the event loop."""
+        self._silent = False
+        for event in self._unsaid:
+            self._loop.call_soon(self._report, event.happening, event.detail)
+        self._unsaid.clear()
+
+    async def monitor(self) -> QmpClient:
+        """The connection to QEMU's monitor, made when first asked for. Raises `DomainError`."""
+        task = self.connect_monitor()
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.cancelled():
+                raise
+            raise DomainError(f"domain {self.domain.domid} ({self.domain.service}): was let go") from None
+
+    def connect_monitor(self) -> "asyncio.Task[QmpClient]":
+        """Begin to connect to QEMU's monitor, if nobody has yet."""
+        if self._qmp is None:
+            self._qmp = asyncio.create_task(QmpClient.connect(self._files.qmp, self._take_event))
+            # Whoever needs the connection asks for it again; a failure nobody needed is no news.
+            self._qmp.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return self._qmp
+
+    async def destroy(self, *signals: signal.Signals) -> None:
+        """End the process by each of `signals` (SIGTERM, then SIGKILL), waiting `PATIENCE` seconds for each to work.
+
+        Nothing more is reported. Raises `DomainError` if the process survives.
+        """
+        self.silence()
+        self._dismissed = True
+        for number in signals or (signal.SIGTERM, signal.SIGKILL):
+            self.send(number)
+            if await self.ended(within=PATIENCE):
+                return
+        raise DomainError(
+            f"domain {self.domain.domid} ({self.domain.service}): QEMU process {self.domain.handle} does not die",
+            hint=f"see what it waits for: cat /proc/{self.domain.handle}/stack",
+        )
+
+    async def ended(self, within: float) -> bool:
+        """Wait up to `within` seconds for the process to be gone, with all that was its own. Is it?"""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._gone.wait()
+        return self._gone.is_set()
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal the process, and nobody else even when its number has been given away."""
+        if self._pidfd >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
+
+    async def let_go(self) -> None:
+        """Stop watching and hearing the process, which runs on."""
+        self.silence()
+        if self._burial is not None:
+            await self._burial
+            return
+        self._stop_watching()
+        for stream in self._streams:
+            stream.close()
+        if self._log is not None:
+            self._log.close()
+        if self._qmp is not None:
+            self._qmp.cancel()
+            await self._hang_up(self._qmp)
+
+    def _take_ready(self, data: bytes) -> None:
+        """Look for `ready NAME MICROSECONDS` in what the guest says; once for one connection is enough."""
+        if self._said_ready:
+            return
+        *lines, self._ready_line = (self._ready_line + data).split(b"\n")
+        # A line that does not end is no ready line: what is kept of it cannot match.
+        self._ready_line = self._ready_line[:LONGEST_READY_LINE]
+        for line in lines:
+            if len(line) < LONGEST_READY_LINE and line.split(b" ")[0].rstrip(b"\r") == b"ready":
+                self._said_ready = True
+                self._report(Happening.READY, printable(line))
+                # Only now: whatever the monitor costs is off the way to the first answer.
+                self.connect_monitor()
+                return
+
+    def _take_event(self, name: str, data: dict[str, Any]) -> None:
+        if name == "SHUTDOWN" and isinstance(reason := data.get("reason"), str):
+            self._shutdown_reason = printable(reason.encode())
+
+    def _process_ended(self) -> None:
+        status = self._reap()
+        self._stop_watching()
+        self._burial = asyncio.create_task(self._bury(status))
+
+    async def _bury(self, status: "os.waitid_result | None") -> None:
+        """Hear the last words, find out why the process ended, remove what is left, report."""
+        for stream in self._streams:
+            stream.drain()
+        if self._qmp is not None:
+            # What a dead process said is in the socket already, its end included: this is quick.
+            with suppress(DomainError, TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    await (await self.monitor()).closed()
+            await self._hang_up(self._qmp)
+        good = self._shutdown_reason == "guest-shutdown"
+        self.end = "the guest shut down" if good else self._why(status)
+        if self._log is not None:
+            self._log.mark(f"domain {self.domain.domid} ended: {self.end}")
+            self._log.close()
+        self._files.unlink()
+        self._forget(self.domain)
+        self._gone.set()
+        self._report(Happening.EXITED if good else Happening.CRASHED, self.end)
+
+    def _why(self, status: "os.waitid_result | None") -> str:
+        complaint = self._files.complaint()
+        because = f": {complaint}" if complaint else ""
+        exited = status is not None and status.si_code == os.CLD_EXITED
+        if status is not None and exited and status.si_status != 0:
+            return f"QEMU failed with status {status.si_status}{because}"
+        if self._dismissed:
+            return DISMISSED
+        if status is not None and not exited:
+            return f"QEMU was killed by {signal.Signals(status.si_status).name}{because}"
+        if self._shutdown_reason:
+            return _END_REASONS.get(self._shutdown_reason, f"QEMU ended ({self._shutdown_reason})")
+        return f"QEMU ended{because}" if complaint else "the guest ended before QEMU could be asked why"
+
+    def _reap(self) -> "os.waitid_result | None":
+        """Collect the exit status; None for an adopted process, whose status is its new parent's to collect."""
+        try:
+            return os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:
+            return None
+
+    def _stop_watching(self) -> None:
+        if self._pidfd >= 0:
+            self._loop.remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+    @staticmethod
+    async def _hang_up(qmp: "asyncio.Task[QmpClient]") -> None:
+        await asyncio.wait([qmp])
+        if not qmp.cancelled() and not qmp.exception():
+            await qmp.result().close()
+
+    def _report(self, happening: Happening, detail: str) -> None:
+        event = DomainEvent(happening, self.domain, detail)
+        if self._silent:
+            self._unsaid.append(event)
+        else:
+            self._listener(event)

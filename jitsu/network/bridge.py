@@ -1,0 +1,156 @@
+"""The bridge that all services share: made once at start-up, with pyroute2, and removed at the end.
+
+Several daemons can live on one host: a bridge of ours carries its owner's instance name as interface alias, and no
+daemon touches one that carries another's.
+"""
+
+import asyncio
+import socket
+from dataclasses import dataclass
+from ipaddress import IPv4Interface
+from typing import Any
+
+from jitsu.errors import HostError, JitsuError, ResourceBusy
+
+MAXIMUM_PORTS = 1024
+"""BR_MAX_PORTS in the kernel's net/bridge/br_private.h."""
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeSettings:
+    """What the bridge shall be. `existing`: it is the administrator's own, only used and never changed or removed."""
+
+    name: str
+    address: IPv4Interface
+    instance: str
+    uplink: str = ""
+    existing: bool = False
+
+    @property
+    def alias(self) -> str:
+        """The interface alias by which our own bridge is known."""
+        return f"jitsu:{self.instance}"
+
+
+async def raise_bridge(settings: BridgeSettings) -> tuple[int, bool]:
+    """Make the bridge, or find ours from an earlier run: its ifindex, and whether it was found.
+
+    STP off and no forward delay, or a new port would be silent for 15 s; no multicast snooping, or neighbour
+    solicitations for sleepers would reach nobody.
+
+    Raises ResourceBusy if an interface of that name belongs to somebody else, HostError for everything missing.
+    """
+    return await asyncio.to_thread(_raise, settings)
+
+
+async def remove_bridge(settings: BridgeSettings) -> None:
+    """Remove the bridge if it is ours. An uplink is let go and stays up."""
+    if not settings.existing:
+        await asyncio.to_thread(_remove, settings)
+
+
+def _raise(settings: BridgeSettings) -> tuple[int, bool]:
+    from pyroute2 import IPRoute
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    try:
+        with IPRoute() as ip:
+            found = _link(ip, settings.name)
+            _check_owner(settings, found)
+            was_there = found is not None
+            if not was_there:
+                ip.link(
+                    "add",
+                    ifname=settings.name,
+                    kind="bridge",
+                    br_stp_state=0,
+                    br_forward_delay=0,
+                    br_mcast_snooping=0,
+                )
+                found = _link(ip, settings.name)
+                ip.link("set", index=found["index"], ifalias=settings.alias)
+            index = int(found["index"])
+            if not settings.existing:
+                # The bridge takes the smallest MAC of its ports as its own unless it is given one: it would change
+                # with every guest that comes and goes, and every client would have to learn it again.
+                ip.link("set", index=index, address=found.get_attr("IFLA_ADDRESS"), state="up")
+                _give_address(ip, index, settings)
+            if settings.uplink:
+                _take_uplink(ip, index, settings)
+            return index, was_there
+    except NetlinkError as error:
+        raise HostError(
+            f"bridge {settings.name} cannot be made: {error.args[-1]}",
+            hint="run as root, or with CAP_NET_ADMIN; the kernel needs CONFIG_BRIDGE",
+        ) from error
+
+
+def _check_owner(settings: BridgeSettings, found: Any) -> None:
+    """Is the interface of that name (None: there is none) one that this instance may use?"""
+    if settings.existing:
+        if found is None:
+            raise HostError(
+                f"there is no bridge {settings.name}, and [network] existing = true says that there is one",
+                hint=f"make it (ip link add {settings.name} type bridge), or remove the line existing = true",
+            )
+        if found.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") != "bridge":
+            raise ResourceBusy(f"interface {settings.name} is not a bridge", hint="name a bridge in [network] bridge")
+    elif found is not None and found.get_attr("IFLA_IFALIAS") != settings.alias:
+        raise ResourceBusy(
+            f"an interface named {settings.name} exists already, and this jitsu did not make it",
+            hint="choose another [network] bridge, or say [network] existing = true to use that one as it is",
+        )
+
+
+def _link(ip: Any, name: str) -> Any:
+    """The link message of the interface `name`, or None."""
+    index = ip.link_lookup(ifname=name)
+    return ip.get_links(index[0])[0] if index else None
+
+
+def _give_address(ip: Any, index: int, settings: BridgeSettings) -> None:
+    """Give the bridge its address unless it has it."""
+    address = str(settings.address.ip)
+    for found in ip.get_addr(family=socket.AF_INET):
+        if found.get_attr("IFA_ADDRESS") != address:
+            continue
+        if found["index"] == index:
+            return
+        raise ResourceBusy(
+            f"address {address} is in use on another interface of this machine",
+            hint="choose another [network] address",
+        )
+    ip.addr("add", index=index, address=address, prefixlen=settings.address.network.prefixlen)
+
+
+def _take_uplink(ip: Any, index: int, settings: BridgeSettings) -> None:
+    """Make the uplink a port of the bridge."""
+    uplink = _link(ip, settings.uplink)
+    if uplink is None:
+        raise HostError(
+            f"there is no interface {settings.uplink}, named as [network] uplink",
+            hint="list the interfaces with: ip -br link",
+        )
+    master = uplink.get_attr("IFLA_MASTER")
+    if master not in (None, 0, index):
+        raise ResourceBusy(
+            f"interface {settings.uplink} belongs to another bridge",
+            hint=f"release it with: ip link set {settings.uplink} nomaster",
+        )
+    ip.link("set", index=uplink["index"], master=index, state="up")
+
+
+def _remove(settings: BridgeSettings) -> None:
+    from pyroute2 import IPRoute
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    try:
+        with IPRoute() as ip:
+            found = _link(ip, settings.name)
+            if found is not None and found.get_attr("IFLA_IFALIAS") == settings.alias:
+                ip.link("del", index=found["index"])
+    except NetlinkError as error:
+        raise JitsuError(
+            f"bridge {settings.name} cannot be removed: {error.args[-1]}",
+            hint=f"remove it with: ip link delete {settings.name}",
+        ) from error

@@ -1,0 +1,140 @@
+"""The network of one daemon: a bridge, the sentinel's port, a port for each guest, and the gate.
+
+Who holds the port holds the traffic. A sleeping service has nothing here at all. Unknown unicast goes to the one port
+that floods, the sentinel's. A guest's port is locked: until the gate is opened, by one netlink message that points the
+bridge's entry for the guest's MAC at it, nothing gets in or out but broadcast in. When the port dies its entry dies
+with it, and traffic falls back to the sentinel by itself.
+"""
+
+import errno
+import os
+import socket
+from dataclasses import dataclass
+from hashlib import blake2s
+from typing import Protocol
+
+from jitsu.errors import HostError, JitsuError, ResourceBusy
+from jitsu.network.bridge import MAXIMUM_PORTS, BridgeSettings, raise_bridge, remove_bridge
+from jitsu.network.frames import mac_bytes
+from jitsu.network.netlink import GUEST_PORT, SENTINEL_PORT, Netlink, PortFlags
+from jitsu.network.packet import Interest, PortSocket, Reader
+from jitsu.network.tap import open_tap
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A guest's bridge port. The tap itself belongs to whoever holds its descriptor."""
+
+    name: str
+    ifindex: int
+
+
+class Channel(Protocol):
+    """A raw socket on a port: see `PortSocket`."""
+
+    def listen_for(self, interest: Interest) -> None: ...
+
+    def send(self, frame: bytes) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Network(Protocol):
+    """What a summon needs of the network. `FakeNetwork` has the same shape."""
+
+    def open_tap(self, domid: int) -> int:
+        """Make the guest's tap; returns its only descriptor. It is not connected to anything yet."""
+
+    def plug(self, domid: int) -> Port:
+        """Make the tap a locked port of the bridge and bring it up; one that is already is left as it is."""
+
+    def listen(self, port: Port, interest: Interest, reader: Reader) -> Channel:
+        """A raw socket on the port."""
+
+    def open_gate(self, mac: str, port: Port) -> None:
+        """From now on the bridge delivers to the guest, and the guest is heard."""
+
+    def close_gate(self, mac: str, port: Port) -> None:
+        """From now on frames for this MAC go to the sentinel. A port that is gone took its entry with it."""
+
+    def gate_unused(self, mac: str, port: Port) -> float | None:
+        """Seconds since the bridge last forwarded a unicast frame to the guest; None: the gate is closed."""
+
+
+class HostNetwork:
+    """The real thing, in the network namespace in which it was made."""
+
+    def __init__(self, settings: BridgeSettings) -> None:
+        self._settings = settings
+        # Names of 15 characters at most: a tag of the instance, so that two daemons on a host never meet.
+        self._tag = blake2s(settings.instance.encode(), digest_size=3).hexdigest()
+        self._netlink = Netlink()
+        self._bridge = 0
+        self._started = False
+        self._found = False
+
+    async def start(self) -> int:
+        """Raise the bridge, plug the sentinel's tap; returns the sentinel's descriptor.
+
+        Raises ResourceBusy or HostError.
+        """
+        self._bridge, self._found = await raise_bridge(self._settings)
+        name = f"j{self._tag}s"
+        fd = open_tap(name)
+        try:
+            self._plug(name, SENTINEL_PORT)
+        except JitsuError:
+            os.close(fd)
+            raise
+        self._started = True
+        return fd
+
+    async def stop(self) -> None:
+        """Remove the bridge, unless it is somebody's still: one that an earlier daemon left is kept until a start
+        succeeds, for its guests may hang on it. Guests' ports go with their monitors."""
+        if self._started or not self._found:
+            await remove_bridge(self._settings)
+        self._netlink.close()
+
+    def open_tap(self, domid: int) -> int:
+        return open_tap(self._name(domid))
+
+    def plug(self, domid: int) -> Port:
+        return self._plug(self._name(domid), GUEST_PORT)
+
+    def listen(self, port: Port, interest: Interest, reader: Reader) -> PortSocket:
+        return PortSocket(port.name, interest, reader)
+
+    def open_gate(self, mac: str, port: Port) -> None:
+        self._netlink.pin(mac_bytes(mac), port.ifindex)
+
+    def close_gate(self, mac: str, port: Port) -> None:
+        self._netlink.unpin(mac_bytes(mac), port.ifindex)
+
+    def gate_unused(self, mac: str, port: Port) -> float | None:
+        entry = self._netlink.entry(mac_bytes(mac), self._bridge)
+        return entry.unused_for if entry is not None and entry.ifindex == port.ifindex else None
+
+    def _name(self, domid: int) -> str:
+        return f"j{self._tag}g{domid}"
+
+    def _plug(self, name: str, flags: PortFlags) -> Port:
+        ifindex = socket.if_nametoindex(name)
+        try:
+            self._netlink.plug(ifindex, self._bridge, flags)
+        except OSError as error:
+            if error.errno in (errno.EXFULL, errno.ENOSPC):
+                raise ResourceBusy(
+                    f"bridge {self._settings.name} is full: a Linux bridge has at most {MAXIMUM_PORTS} ports",
+                    hint="lower [limits] guests",
+                ) from error
+            if error.errno in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise HostError(
+                    f"port {name} cannot be locked: {error.strerror}",
+                    hint="locked bridge ports need Linux 5.18 or newer",
+                ) from error
+            raise HostError(
+                f"port {name} cannot join bridge {self._settings.name}: {error.strerror}",
+                hint="run as root, or with CAP_NET_ADMIN",
+            ) from error
+        return Port(name, ifindex)

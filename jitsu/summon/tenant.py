@@ -1,0 +1,105 @@
+"""One service as the summoner sees it: its definition, its state, and what its domain holds on this host."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+from jitsu.config import ServiceConfig
+from jitsu.domains.driver import Domain
+from jitsu.network.frames import mac_bytes
+from jitsu.network.host import Channel, Port
+from jitsu.summon.machine import Phase, State
+from jitsu.synjitsu.connections import ConnectionTable
+from jitsu.synjitsu.embryonic import EmbryonicTable
+from jitsu.synjitsu.probe import Probe
+from jitsu.trace import Trace
+
+
+class Row(TypedDict):
+    """A service as `jitsu ps` shows it. `up` is seconds since it last began to serve, `held` SYNs on hold."""
+
+    service: str
+    state: str
+    address: str
+    names: list[str]
+    domid: int | None
+    pid: int | None
+    memory: int
+    up: float | None
+    connections: int
+    held: int
+    summons: int
+    last: str
+
+
+@dataclass(slots=True)
+class Holding:
+    """What a live domain holds on this host. `port` and `channel` are None until it is plugged in."""
+
+    domid: int
+    domain: Domain | None = None
+    port: Port | None = None
+    channel: Channel | None = None
+    probe: Probe | None = None
+    deadline: asyncio.TimerHandle | None = None
+    serving_since: float | None = None
+
+
+@dataclass(slots=True)
+class Tenant:
+    """A service and everything that is known of it. Times are `time.monotonic()` seconds."""
+
+    service: ServiceConfig
+    state: State = field(default_factory=State)
+    holding: Holding | None = None
+    embryos: EmbryonicTable = field(default_factory=EmbryonicTable)
+    connections: ConnectionTable = field(default_factory=ConnectionTable)
+    trace: Trace | None = None
+    wanted_since: float | None = None
+    """When the packet came that the next launch is for."""
+    active: float = 0.0
+    """When somebody last showed interest, by a question or a connection."""
+    summons: int = 0
+    last: str = ""
+    """Why its last domain ended, or could not be started."""
+
+    @property
+    def name(self) -> str:
+        return self.service.name
+
+    @property
+    def mac(self) -> bytes:
+        return mac_bytes(self.service.mac)
+
+    def row(self) -> Row:
+        holding = self.holding
+        since = holding.serving_since if holding is not None else None
+        domain = holding.domain if holding is not None else None
+        return {
+            "service": self.name,
+            "state": self.state.phase.value,
+            "address": str(self.service.address),
+            "names": list(self.service.names),
+            "domid": holding.domid if holding is not None else None,
+            "pid": domain.handle if domain is not None else None,
+            "memory": self.service.memory,
+            "up": round(time.monotonic() - since, 3) if since is not None else None,
+            "connections": len(self.connections),
+            "held": len(self.embryos),
+            "summons": self.summons,
+            "last": self.last,
+        }
+
+    def silence(self, unused: float, now: float) -> float:
+        """Seconds since anybody wanted anything, given the seconds since the gate last let a frame in."""
+        return min(unused, now - self.active)
+
+    def is_idle(self, unused: float, now: float) -> bool:
+        """Has it been silent long enough to be dismissed?"""
+        if self.state.phase is not Phase.SERVING:
+            return False
+        silence = self.silence(unused, now)
+        if len(self.connections) and silence < self.service.linger:
+            return False
+        return silence >= self.service.idle

@@ -1,0 +1,91 @@
+"""SYNs on hold: one service's embryonic connections, kept until its guest can answer them. Pure.
+
+Level 0 of synjitsu: the frame is kept as it came and delivered unchanged, so every TCP option is negotiated end to end.
+A client that hears nothing sends the same SYN again; a SYN is known by its 4-tuple and initial sequence number, and
+each is delivered to a domain exactly once.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from jitsu.network.frames import Segment
+
+Key = tuple[bytes, int, int, int]
+"""Client address, client port, service port, initial sequence number. The service's address is the table's own."""
+
+
+class Verdict(StrEnum):
+    """What became of a SYN that was offered to the table."""
+
+    HELD = "held"
+    KNOWN = "known"
+    """The same SYN is held already, or was delivered to this domain."""
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Embryo:
+    """A held SYN. `arrived` is `time.monotonic()` seconds."""
+
+    segment: Segment
+    frame: bytes
+    arrived: float
+
+
+def key_of(segment: Segment) -> Key:
+    return segment.source, segment.source_port, segment.target_port, segment.sequence
+
+
+class EmbryonicTable:
+    """The embryonic connections of one service, at most `capacity` of them, whatever a flood may bring."""
+
+    def __init__(self, capacity: int = 512) -> None:
+        self._capacity = capacity
+        self._held: dict[Key, Embryo] = {}
+        self._delivered: dict[Key, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def hold(self, segment: Segment, frame: bytes, now: float) -> Verdict:
+        """Keep a SYN for later."""
+        key = key_of(segment)
+        if key in self._held or key in self._delivered:
+            return Verdict.KNOWN
+        if len(self._held) >= self._capacity:
+            return Verdict.FULL
+        self._held[key] = Embryo(segment, frame, now)
+        return Verdict.HELD
+
+    def held_since(self, segment: Segment) -> float | None:
+        """When this very SYN came first, if it is still on hold."""
+        embryo = self._held.get(key_of(segment))
+        return None if embryo is None else embryo.arrived
+
+    def release(self) -> list[Embryo]:
+        """Everything on hold, in order of arrival, to be delivered now. It counts as delivered from here on."""
+        released = list(self._held.values())
+        for embryo in released:
+            self.mark_delivered(embryo.segment)
+        self._held.clear()
+        return released
+
+    def mark_delivered(self, segment: Segment) -> bool:
+        """Note that this SYN is handed to the guest. False if it was before."""
+        key = key_of(segment)
+        if key in self._delivered:
+            return False
+        if len(self._delivered) >= self._capacity:
+            del self._delivered[next(iter(self._delivered))]
+        self._delivered[key] = None
+        return True
+
+    def abandon(self) -> list[Embryo]:
+        """Everything on hold, to be reset: nobody will answer it."""
+        abandoned = list(self._held.values())
+        self._held.clear()
+        return abandoned
+
+    def domain_ended(self) -> None:
+        """What was delivered to a domain that is gone may be delivered to its successor."""
+        self._delivered.clear()

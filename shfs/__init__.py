@@ -1,0 +1,1 @@
+"""SHFS: the content-addressed volume format of MiniCache. It imports nothing of ours."""

@@ -1,0 +1,18 @@
+"""`make bench`: every measurement, or those named on the command line."""
+
+import sys
+
+from jitsu.network.namespace import unshare_network
+from tests.bench import cold
+
+MEASUREMENTS = {"cold": cold.measure}
+
+
+def main() -> None:
+    unshare_network()
+    for name in sys.argv[1:] or MEASUREMENTS:
+        print(f"== {name}")
+        MEASUREMENTS[name]()
+
+
+main()

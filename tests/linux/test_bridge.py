@@ -1,0 +1,109 @@
+"""The bridge and the daemon's hold on it, with the real kernel."""
+
+import os
+import socket
+import subprocess
+from ipaddress import IPv4Interface
+
+import pytest
+
+from jitsu.errors import HostError, ResourceBusy
+from jitsu.network.bridge import BridgeSettings, raise_bridge, remove_bridge
+from jitsu.network.host import HostNetwork
+from jitsu.network.tap import open_tap
+
+pytestmark = pytest.mark.usefixtures("private_network")
+
+ADDRESS = IPv4Interface("10.9.0.1/24")
+OURS = BridgeSettings("jt0", ADDRESS, "mine")
+
+
+def interfaces() -> set[str]:
+    return {name for _, name in socket.if_nameindex()}
+
+
+async def test_a_bridge_is_made_and_removed() -> None:
+    index, found = await raise_bridge(OURS)
+    assert (index, found) == (socket.if_nametoindex("jt0"), False)
+    assert "10.9.0.1/24" in _ip("-4", "addr", "show", "dev", "jt0")
+    await remove_bridge(OURS)
+    assert interfaces() == {"lo"}
+
+
+async def test_our_own_bridge_of_an_earlier_run_is_taken_up_again() -> None:
+    first, _ = await raise_bridge(OURS)
+    assert await raise_bridge(OURS) == (first, True)
+    await remove_bridge(OURS)
+
+
+async def test_somebody_elses_bridge_is_neither_used_nor_removed() -> None:
+    _ip("link", "add", "jt0", "type", "bridge")
+    with pytest.raises(ResourceBusy, match="jt0 exists already") as caught:
+        await raise_bridge(OURS)
+    assert "existing = true" in caught.value.hint
+    await remove_bridge(OURS)
+    assert "jt0" in interfaces()
+
+
+async def test_another_instances_bridge_is_neither_used_nor_removed() -> None:
+    await raise_bridge(OURS)
+    other = BridgeSettings("jt0", ADDRESS, "theirs")
+    with pytest.raises(ResourceBusy):
+        await raise_bridge(other)
+    await remove_bridge(other)
+    assert "jt0" in interfaces()
+
+
+async def test_an_administrators_bridge_is_used_as_it_is() -> None:
+    _ip("link", "add", "jt0", "type", "bridge")
+    settings = BridgeSettings("jt0", ADDRESS, "mine", existing=True)
+    assert (await raise_bridge(settings))[1]
+    await remove_bridge(settings)
+    assert "jt0" in interfaces()
+
+
+async def test_a_bridge_that_should_exist_and_does_not_is_an_error() -> None:
+    with pytest.raises(HostError, match="there is no bridge jt0"):
+        await raise_bridge(BridgeSettings("jt0", ADDRESS, "mine", existing=True))
+
+
+async def test_a_missing_uplink_is_named_and_nothing_is_left() -> None:
+    network = HostNetwork(BridgeSettings("jt0", ADDRESS, "mine", uplink="nosuch"))
+    with pytest.raises(HostError, match="there is no interface nosuch"):
+        await network.start()
+    await network.stop()
+    assert interfaces() == {"lo"}
+
+
+async def test_an_uplink_of_another_bridge_is_not_stolen() -> None:
+    _ip("link", "add", "br9", "type", "bridge")
+    fd = open_tap("up0")
+    _ip("link", "set", "up0", "master", "br9")
+    network = HostNetwork(BridgeSettings("jt0", ADDRESS, "mine", uplink="up0"))
+    with pytest.raises(ResourceBusy, match="belongs to another bridge"):
+        await network.start()
+    await network.stop()
+    assert "jt0" not in interfaces()
+    os.close(fd)
+
+
+async def test_an_address_in_use_elsewhere_is_refused_and_nothing_is_left() -> None:
+    _ip("addr", "add", "10.9.0.1/24", "dev", "lo")
+    network = HostNetwork(OURS)
+    with pytest.raises(ResourceBusy, match=r"10\.9\.0\.1 is in use"):
+        await network.start()
+    await network.stop()
+    assert interfaces() == {"lo"}
+
+
+def test_a_tap_lives_as_long_as_its_descriptor() -> None:
+    fd = open_tap("t0")
+    assert "t0" in interfaces()
+    with pytest.raises(ResourceBusy, match="t0 exists already"):
+        open_tap("t0")
+    os.close(fd)
+    assert "t0" not in interfaces()
+
+
+def _ip(*arguments: str) -> str:
+    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout

@@ -1,0 +1,372 @@
+"""jitsu.toml: what a good one means, and the two lines that a bad one is answered with.
+
+The texts for bad files are in golden/config; how to write them anew is told in golden/__init__.py.
+"""
+
+import json
+import os
+from dataclasses import FrozenInstanceError, replace
+from ipaddress import IPv4Address, IPv4Interface
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jitsu.config import Config, ServiceConfig, load
+from jitsu.errors import ConfigError
+from tests.unit.golden import expect_golden
+
+SMALLEST = """
+[service.hello]
+kernel = "hello.elf"
+address = "10.77.0.10"
+"""
+
+FULL = """
+[daemon]
+instance = "edge"
+runtime = "/run/edge"
+state = "/var/lib/edge"
+
+[dns]
+zone = "Board.Example.ORG."
+listen = ["192.0.2.1:53", "127.0.0.1:5353"]
+ttl = 30
+
+[network]
+bridge = "br-edge"
+address = "192.0.2.1/24"
+gateway = "192.0.2.254"
+uplink = "eth0"
+existing = true
+probe = "192.0.2.200"
+
+[limits]
+memory = "2 GiB"
+guests = 8
+boot = 2.5
+
+[service.web]
+kernel = "/boot/web"
+initrd = "web.cpio"
+address = "192.0.2.10"
+mac = "52:54:00:AB:CD:EF"
+memory = "64 MiB"
+vcpus = 2
+cmdline = "console=ttyS0"
+machine = "q35"
+ready = "probe"
+port = 8080
+names = ["WWW", "@", "a.b"]
+ttl = 5
+idle = 30
+linger = 600.5
+"""
+
+BROKEN = {
+    "not-toml": "[service.hello]\nkernel = hello.elf\n",
+    "no-service": "",
+    "unknown-section": '[servce.hello]\nkernel = "k"\n',
+    "unknown-key": SMALLEST + 'kernal = "k"\n',
+    "unknown-key-of-daemon": '[daemon]\ninstanse = "edge"\n' + SMALLEST,
+    "section-is-no-table": "dns = 53\n" + SMALLEST,
+    "services-are-no-table": 'service = "hello"\n',
+    "service-is-no-table": '[service]\nhello = "hello.elf"\n',
+    "missing-kernel": '[service.hello]\naddress = "10.77.0.10"\n',
+    "empty-kernel": '[service.hello]\nkernel = ""\naddress = "10.77.0.10"\n',
+    "kernel-no-path": '[service.hello]\nkernel = "a\\u0000b"\naddress = "10.77.0.10"\n',
+    "missing-address": '[service.hello]\nkernel = "hello.elf"\n',
+    "size-without-unit": SMALLEST + 'memory = "64"\n',
+    "size-in-wrong-unit": SMALLEST + 'memory = "64 MB"\n',
+    "size-as-number": SMALLEST + "memory = 64\n",
+    "size-too-small": SMALLEST + 'memory = "512 KiB"\n',
+    "address-outside-network": '[service.hello]\nkernel = "k"\naddress = "192.0.2.1"\n',
+    "address-no-address": '[service.hello]\nkernel = "k"\naddress = "10.77.0.300"\n',
+    "address-of-the-bridge": '[service.hello]\nkernel = "k"\naddress = "10.77.0.1"\n',
+    "address-of-the-gateway": '[network]\ngateway = "10.77.0.10"\n' + SMALLEST,
+    "address-of-the-network-itself": '[service.hello]\nkernel = "k"\naddress = "10.77.0.0"\n',
+    "address-of-everybody": '[service.hello]\nkernel = "k"\naddress = "10.77.0.255"\n',
+    "address-is-the-probe": '[network]\nprobe = "10.77.0.10"\n' + SMALLEST,
+    "address-twice": SMALLEST + '[service.other]\nkernel = "k"\naddress = "10.77.0.10"\n',
+    "name-twice": SMALLEST + '[service.other]\nkernel = "k"\naddress = "10.77.0.11"\nnames = ["hello"]\n',
+    "name-of-the-name-server": SMALLEST + 'names = ["ns"]\n',
+    "mac-twice": SMALLEST
+    + 'mac = "52:54:00:00:00:01"\n[service.other]\nkernel = "k"\naddress = "10.77.0.11"\nmac = "52:54:00:00:00:01"\n',
+    "mac-multicast": SMALLEST + 'mac = "01:00:5e:00:00:01"\n',
+    "mac-no-mac": SMALLEST + 'mac = "52-54-00-12-34-56"\n',
+    "mac-of-nobody": SMALLEST + 'mac = "00:00:00:00:00:00"\n',
+    "zone-bad": '[dns]\nzone = "jitsu..test"\n' + SMALLEST,
+    "zone-is-the-root": '[dns]\nzone = "."\n' + SMALLEST,
+    "listen-empty": "[dns]\nlisten = []\n" + SMALLEST,
+    "listen-text": '[dns]\nlisten = "10.77.0.1:53"\n' + SMALLEST,
+    "listen-without-port": '[dns]\nlisten = ["10.77.0.1"]\n' + SMALLEST,
+    "listen-port-out-of-range": '[dns]\nlisten = ["10.77.0.1:65536"]\n' + SMALLEST,
+    "ttl-negative": "[dns]\nttl = -1\n" + SMALLEST,
+    "port-out-of-range": SMALLEST + "port = 0\n",
+    "port-as-text": SMALLEST + 'port = "80"\n',
+    "port-as-boolean": SMALLEST + "port = true\n",
+    "ready-bad": SMALLEST + 'ready = "soon"\n',
+    "machine-bad": SMALLEST + 'machine = "pc"\n',
+    "boolean-as-text": '[network]\nexisting = "yes"\n' + SMALLEST,
+    "text-as-boolean": "[network]\nbridge = true\n" + SMALLEST,
+    "service-name-invalid": '[service.Hello_World]\nkernel = "k"\naddress = "10.77.0.10"\n',
+    "instance-invalid": '[daemon]\ninstance = "Edge 1"\n' + SMALLEST,
+    "dns-name-invalid": SMALLEST + 'names = ["-www"]\n',
+    "names-of-numbers": SMALLEST + "names = [1]\n",
+    "bridge-name-too-long": '[network]\nbridge = "a-bridge-far-too-long"\n' + SMALLEST,
+    "uplink-name-bad": '[network]\nuplink = "eth0/1"\n' + SMALLEST,
+    "network-bad": '[network]\naddress = "10.77.0.1/33"\n' + SMALLEST,
+    "network-without-room": '[network]\naddress = "10.77.0.1/30"\n' + SMALLEST,
+    "gateway-outside": '[network]\ngateway = "192.0.2.1"\n' + SMALLEST,
+    "probe-is-the-bridge": '[network]\nprobe = "10.77.0.1"\n' + SMALLEST,
+    "runtime-too-long": f'[daemon]\nruntime = "/run/{"x" * 60}"\n' + SMALLEST,
+    "guests-none": "[limits]\nguests = 0\n" + SMALLEST,
+    "boot-never": "[limits]\nboot = 0\n" + SMALLEST,
+    "idle-not-a-number": SMALLEST + "idle = nan\n",
+    "cmdline-too-long": SMALLEST + f'cmdline = "{"x" * 1025}"\n',
+    "cmdline-of-two-lines": SMALLEST + 'cmdline = "a\\nb"\n',
+}
+
+
+BEYOND_ALL_BOUNDS = {
+    "size": SMALLEST + f'memory = "{"9" * 5000} GiB"\n',
+    "number": SMALLEST + f"port = {'9' * 5000}\n",
+    "port": f'[dns]\nlisten = ["10.77.0.1:{"9" * 5000}"]\n' + SMALLEST,
+    "nested": SMALLEST + f"names = {'[' * 5000}\n",
+}
+"""What Python itself refuses to read; its words for that differ from version to version."""
+
+
+def configuration(folder: Path, text: str) -> Config:
+    path = folder / "jitsu.toml"
+    path.write_text(text, encoding="utf-8")
+    return load(path)
+
+
+def only_service(config: Config) -> ServiceConfig:
+    (service,) = config.services.values()
+    return service
+
+
+def complaint(folder: Path, error: ConfigError) -> str:
+    """The two lines that a person sees, wherever the file lay."""
+    return f"{error.message}\n{error.hint}\n".replace(str(folder), "FOLDER")
+
+
+def test_a_service_needs_a_kernel_and_an_address_and_the_rest_has_defaults(tmp_path: Path) -> None:
+    config = configuration(tmp_path, SMALLEST)
+
+    assert config.path == tmp_path / "jitsu.toml"
+    assert (config.daemon.instance, str(config.daemon.runtime), str(config.daemon.state)) == (
+        "jitsu",
+        "/run/jitsu",
+        "/var/lib/jitsu",
+    )
+    assert (config.dns.zone, config.dns.listen, config.dns.ttl) == ("jitsu.test", (("10.77.0.1", 53),), 60)
+    network = config.network
+    assert (network.bridge, network.address, network.uplink) == ("jitsu0", IPv4Interface("10.77.0.1/24"), "")
+    assert (str(network.gateway), str(network.probe), network.existing) == ("10.77.0.1", "10.77.0.254", False)
+    assert (config.limits.memory, config.limits.guests, config.limits.boot) == (512 << 20, 64, 15.0)
+    service = only_service(config)
+    assert (service.name, service.kernel, service.initrd) == ("hello", tmp_path / "hello.elf", None)
+    assert (service.memory, service.vcpus, service.cmdline, service.machine) == (16 << 20, 1, "", "")
+    assert (service.ready, service.port, service.names) == ("told", 80, ("hello",))
+    assert (service.ttl, service.idle, service.linger) == (60, 60.0, 3600.0)
+
+
+def test_everything_can_be_said(tmp_path: Path) -> None:
+    config = configuration(tmp_path, FULL)
+
+    assert config.daemon.instance == "edge"
+    assert config.dns.zone == "board.example.org"
+    assert config.dns.listen == (("192.0.2.1", 53), ("127.0.0.1", 5353))
+    assert (config.network.bridge, config.network.uplink, config.network.existing) == ("br-edge", "eth0", True)
+    assert (config.network.gateway, config.network.probe) == (IPv4Address("192.0.2.254"), IPv4Address("192.0.2.200"))
+    assert (config.limits.memory, config.limits.guests, config.limits.boot) == (2 << 30, 8, 2.5)
+    assert only_service(config) == ServiceConfig(
+        name="web",
+        kernel=Path("/boot/web"),
+        address=IPv4Address("192.0.2.10"),
+        mac="52:54:00:ab:cd:ef",
+        memory=64 << 20,
+        vcpus=2,
+        initrd=tmp_path / "web.cpio",
+        cmdline="console=ttyS0",
+        machine="q35",
+        ready="probe",
+        port=8080,
+        names=("www", "@", "a.b"),
+        ttl=5,
+        idle=30.0,
+        linger=600.5,
+    )
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_file_is_answered_with_what_is_wrong_and_what_to_do(tmp_path: Path, case: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        configuration(tmp_path, BROKEN[case])
+
+    assert raised.value.message.startswith(str(tmp_path / "jitsu.toml"))
+    assert raised.value.hint
+    expect_golden(f"config/{case}.txt", complaint(tmp_path, raised.value))
+
+
+@pytest.mark.parametrize("case", BEYOND_ALL_BOUNDS)
+def test_what_is_beyond_all_bounds_is_a_fault_of_the_file(tmp_path: Path, case: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        configuration(tmp_path, BEYOND_ALL_BOUNDS[case])
+
+    assert raised.value.message.startswith(str(tmp_path / "jitsu.toml"))
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path / "jitsu.toml")
+
+    expect_golden("config/missing-file.txt", complaint(tmp_path, raised.value))
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path)
+
+    expect_golden("config/folder.txt", complaint(tmp_path, raised.value))
+
+
+def test_a_file_that_is_no_text_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "jitsu.toml").write_bytes(b"\xff\xfe\x00")
+
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path / "jitsu.toml")
+
+    expect_golden("config/not-text.txt", complaint(tmp_path, raised.value))
+
+
+def test_no_golden_text_is_left_over_from_a_case_that_is_gone() -> None:
+    kept = {path.stem for path in (Path(__file__).parent / "golden" / "config").iterdir()}
+
+    assert kept == {*BROKEN, "missing-file", "folder", "not-text"}
+
+
+LITERALS = [
+    '""',
+    '"x"',
+    "0",
+    "-1",
+    "1e400",
+    "nan",
+    "true",
+    "[]",
+    '[""]',
+    "[[1]]",
+    "{}",
+    '{ a = "b" }',
+    "1979-05-27",
+    "=",
+    "",
+]
+
+
+@settings(deadline=None)
+@given(line=st.integers(0, FULL.count("\n")), literal=st.sampled_from(LITERALS) | st.text(max_size=40).map(json.dumps))
+def test_whatever_stands_behind_a_key_is_taken_or_is_a_config_error(
+    tmp_path_factory: pytest.TempPathFactory, line: int, literal: str
+) -> None:
+    lines = FULL.splitlines()
+    lines[line % len(lines)] = f"{lines[line % len(lines)].partition('=')[0]} = {literal}"
+    try:
+        outcome: Config | ConfigError = configuration(tmp_path_factory.getbasetemp(), "\n".join(lines))
+    except ConfigError as error:
+        outcome = error
+
+    assert outcome.message if isinstance(outcome, ConfigError) else only_service(outcome).fingerprint
+
+
+def test_a_mac_is_derived_from_instance_and_service_and_always_the_same(tmp_path: Path) -> None:
+    mine = only_service(configuration(tmp_path, SMALLEST)).mac
+    again = only_service(configuration(tmp_path, SMALLEST)).mac
+    elsewhere = only_service(configuration(tmp_path, '[daemon]\ninstance = "edge"\n' + SMALLEST)).mac
+
+    assert mine == again
+    assert mine.startswith("52:54:00:")
+    assert elsewhere != mine
+
+
+def test_the_probe_steps_aside_for_a_bridge_at_the_end_of_its_network(tmp_path: Path) -> None:
+    config = configuration(tmp_path, '[network]\naddress = "10.77.0.254/24"\n' + SMALLEST)
+
+    assert config.network.probe == IPv4Address("10.77.0.253")
+
+
+def test_a_service_may_have_no_name_and_wait_for_syns_only(tmp_path: Path) -> None:
+    assert only_service(configuration(tmp_path, SMALLEST + "names = []\n")).names == ()
+
+
+def test_the_configuration_cannot_be_changed_behind_anybodys_back(tmp_path: Path) -> None:
+    service = only_service(configuration(tmp_path, SMALLEST))
+
+    with pytest.raises(FrozenInstanceError):
+        service.memory = 0  # type: ignore[misc]
+
+
+class TestFingerprint:
+    """It stands for the guest itself: by it a daemon knows whether a domain that it finds is the one it means."""
+
+    @pytest.fixture
+    def service(self, tmp_path: Path) -> ServiceConfig:
+        (tmp_path / "hello.elf").write_bytes(b"one")
+        (tmp_path / "hello.cpio").write_bytes(b"root")
+        return only_service(configuration(tmp_path, SMALLEST + 'initrd = "hello.cpio"\n'))
+
+    def test_it_is_eight_digits_and_stays_the_same(self, service: ServiceConfig) -> None:
+        assert len(service.fingerprint) == 8
+        assert int(service.fingerprint, 16) >= 0
+        assert replace(service).fingerprint == service.fingerprint
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"memory": 32 << 20},
+            {"cmdline": "quiet"},
+            {"vcpus": 2},
+            {"machine": "q35"},
+            {"ready": "probe"},
+            {"port": 8080},
+            {"mac": "52:54:00:00:00:01"},
+            {"address": IPv4Address("10.77.0.99")},
+            {"kernel": Path("/nowhere")},
+            {"initrd": None},
+            {"name": "other"},
+        ],
+        ids=lambda change: next(iter(change)),
+    )
+    def test_it_changes_with_the_guest(self, service: ServiceConfig, change: dict[str, object]) -> None:
+        assert replace(service, **change).fingerprint != service.fingerprint  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"ttl": 1}, {"idle": 1.0}, {"linger": 1.0}, {"names": ("www",)}],
+        ids=lambda change: next(iter(change)),
+    )
+    def test_it_stays_when_only_policy_changes(self, service: ServiceConfig, change: dict[str, object]) -> None:
+        assert replace(service, **change).fingerprint == service.fingerprint  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("file", ["kernel", "initrd"])
+    def test_it_changes_when_a_file_is_written_anew(self, service: ServiceConfig, file: str) -> None:
+        path: Path = getattr(service, file)
+        before, status = replace(service).fingerprint, path.stat()
+        path.write_bytes(b"of another length")
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        longer = replace(service).fingerprint
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+        newer = replace(service).fingerprint
+
+        assert len({before, longer, newer}) == 3
+
+    def test_a_kernel_that_is_not_there_has_one_too(self, service: ServiceConfig) -> None:
+        before = replace(service).fingerprint
+        service.kernel.unlink()
+
+        assert replace(service).fingerprint != before

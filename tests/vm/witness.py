@@ -1,0 +1,101 @@
+"""Witnesses of a load: every SYN on the bridge, and everything that could be left behind."""
+
+import socket
+import struct
+import subprocess
+import threading
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from jitsu.demo.stage import UPLINK, Stage, interface_names
+from jitsu.network.frames import read_segment
+from jitsu.synjitsu.embryonic import key_of
+
+_ETH_P_ALL = 3
+_PACKET_OUTGOING = 4
+_SO_RCVBUFFORCE = 33
+_SOL_PACKET, _PACKET_STATISTICS = 263, 6
+
+Syn = tuple[bytes, bytes, int, int, int]
+"""Service address, client address, client port, service port, initial sequence number."""
+
+
+class SynWitness:
+    """Sees each SYN twice: as it reaches the bridge through the uplink, and as it is put into a guest's tap.
+
+    `arrived` and `delivered` count by SYN; a delivery is counted for each tap, so that one into a wrong one shows.
+    """
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 32 << 20)
+        self._socket.settimeout(0.05)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.arrived: Counter[Syn] = Counter()
+        self.delivered: Counter[Syn] = Counter()
+        self.lost = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self.lost = struct.unpack("II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))[1]
+        self._socket.close()
+
+    def _watch(self) -> None:
+        while not self._over.is_set():
+            with suppress(TimeoutError):
+                frame, (interface, _, kind, *_) = self._socket.recvfrom(128)
+                segment = read_segment(frame)
+                if segment is None or not segment.opens:
+                    continue
+                syn = (segment.target, *key_of(segment))
+                if interface == UPLINK and kind != _PACKET_OUTGOING:
+                    self.arrived[syn] += 1
+                elif kind == _PACKET_OUTGOING and _is_guest_port(interface):
+                    self.delivered[syn] += 1
+
+
+def belongings(stage: Stage) -> dict[str, list[str]]:
+    """Everything that a summon could leave: interfaces, bridge entries, processes, sockets, files, descriptors.
+
+    The state folder and the daemon's log are left aside: they are meant to stay.
+    """
+    daemon = stage.daemon.pid if stage.daemon is not None else 0
+    fdb = subprocess.run(["bridge", "fdb", "show", "br", "jitsu0"], capture_output=True, text=True, check=True).stdout
+    unix = Path("/proc/net/unix").read_text().splitlines()
+    files = [str(path) for path in stage.folder.rglob("*") if stage.config.daemon.state not in (path, *path.parents)]
+    descriptors = [str(link.readlink()).split(":")[0] for link in Path(f"/proc/{daemon}/fd").iterdir()]
+    return {
+        "interfaces": interface_names(),
+        "fdb": sorted(line for line in fdb.splitlines() if "static" in line),
+        "processes": monitors(stage),
+        "sockets": sorted(line.split()[-1] for line in unix if str(stage.folder) in line),
+        "files": sorted(files),
+        "descriptors": sorted(descriptors),
+    }
+
+
+def monitors(stage: Stage) -> list[str]:
+    """The QEMU processes of this stage's daemon, by process id."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if b"qemu" in words[0] and any(str(kernel).encode() in words for kernel in _kernels(stage)):
+                found.append(path.parent.name)
+    return sorted(found)
+
+
+def _kernels(stage: Stage) -> set[Path]:
+    return {service.kernel for service in stage.config.services.values()}
+
+
+def _is_guest_port(interface: str) -> bool:
+    return interface.startswith("j") and "g" in interface[7:] and not interface.startswith("jitsu")
