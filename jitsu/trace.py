@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypedDict
 
+MOST_NOTES = 32
+
 
 class SpanRecord(TypedDict):
     """One span as JSON: `start_ms` and `ms` from the origin of its trace."""
@@ -54,6 +56,11 @@ class Trace:
     outcome: str = ""
     notes: list[str] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        """Remember what explains the figures; the first few tell as much as all of a flood."""
+        if len(self.notes) < MOST_NOTES:
+            self.notes.append(text)
 
     def begin(self, name: str, at: float | None = None) -> None:
         """Open a span; `end` closes the last open one of that name."""

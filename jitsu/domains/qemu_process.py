@@ -245,7 +245,7 @@ class QemuProcess:
             return
         self._stop_watching()
         for stream in self._streams:
-            stream.close()
+            stream.drain()
         if self._log is not None:
             self._log.close()
         if self._qmp is not None:

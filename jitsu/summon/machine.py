@@ -219,7 +219,8 @@ def _unwanted(state: State, event: Unwanted) -> tuple[State, list[Action]]:
             ended = [*_end(state, event.reason), ResetHeld(event.reason), Dismiss(event.reason)]
             return _dismissing(waiting), ended
         case Phase.DISMISSING:
-            return waiting, []
+            # Whoever wanted the next domain so far does not get it; whoever wants it from now on does.
+            return _dismissing(waiting), [*_end(state, event.reason), ResetHeld(event.reason)]
 
 
 def _launched(state: State) -> tuple[State, list[Action]]:

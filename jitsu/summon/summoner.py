@@ -88,9 +88,11 @@ class Summoner:
                 since = tenant.embryos.held_since(segment)
                 if tenant.trace is not None and since is not None:
                     waited = (now - since) * 1000
-                    tenant.trace.notes.append(f"{_peer(segment)} repeated its SYN after {waited:.0f} ms on hold")
+                    tenant.trace.note(f"{_peer(segment)} repeated its SYN after {waited:.0f} ms on hold")
             case Verdict.FULL:
-                log.warning("%s: %d SYNs on hold, one more dropped", service, len(tenant.embryos))
+                if not tenant.dropped:
+                    log.warning("%s: %d SYNs are on hold, more are dropped", service, len(tenant.embryos))
+                tenant.dropped += 1
 
     def strayed(self, service: str, frame: bytes) -> None:
         """A frame that was on its way to the sentinel when the gate was opened."""
@@ -219,9 +221,11 @@ class Summoner:
             case machine.Dismiss(reason):
                 self._dismiss(tenant, reason)
             case machine.ResetHeld(reason):
-                for embryo in tenant.embryos.abandon():
-                    log.info("%s: %s is reset: %s", tenant.name, _peer(embryo.segment), reason)
+                abandoned = tenant.embryos.abandon()
+                for embryo in abandoned:
                     self.sentinel.reset(embryo.segment)
+                if abandoned:
+                    log.info("%s: %d held SYNs are reset: %s", tenant.name, len(abandoned), reason)
             case machine.Bury(reason):
                 self._bury(tenant, reason)
 
@@ -390,6 +394,7 @@ class Summoner:
         tenant.last = reason or tenant.last
         self.sentinel.step_in(tenant.name)
         tenant.embryos.domain_ended()
+        tenant.dropped = 0
         tenant.connections = ConnectionTable()
         if tenant.trace is not None and not tenant.trace.outcome:
             tenant.trace.finish(reason)

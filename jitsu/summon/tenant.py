@@ -61,6 +61,8 @@ class Tenant:
     active: float = 0.0
     """When somebody last showed interest, by a question or a connection."""
     summons: int = 0
+    dropped: int = 0
+    """SYNs for which there was no room on hold, since its last domain ended."""
     last: str = ""
     """Why its last domain ended, or could not be started."""
 

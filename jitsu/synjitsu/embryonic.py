@@ -67,12 +67,12 @@ class EmbryonicTable:
         released = list(self._held.values())
         for embryo in released:
             self.mark_delivered(embryo.segment)
-        self._held.clear()
         return released
 
     def mark_delivered(self, segment: Segment) -> bool:
-        """Note that this SYN is handed to the guest. False if it was before."""
+        """Note that this SYN is handed to the guest, and no longer on hold. False if it was before."""
         key = key_of(segment)
+        self._held.pop(key, None)
         if key in self._delivered:
             return False
         if len(self._delivered) >= self._capacity:

@@ -6,12 +6,15 @@ A SYN is reported; any other segment is reset, and summons nobody.
 """
 
 import asyncio
+import logging
 import os
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Protocol
 
 from jitsu.network.frames import RST, Segment, arp_reply, mac_bytes, read_arp, read_segment, reset_for
+
+log = logging.getLogger(__name__)
 
 _LARGEST_FRAME = 65536
 _FRAMES_A_TURN = 64
@@ -87,6 +90,11 @@ class Sentinel:
                 frame = os.read(self._fd, _LARGEST_FRAME)
             except BlockingIOError:
                 return
+            except OSError as error:
+                # Somebody took the interface away. It would be readable, and fail, for ever.
+                log.error("the sentinel's port is gone, and sleepers with it: %s", error.strerror)
+                self.stop()
+                return
             if frame[12:14] == b"\x08\x06":
                 self._arp(frame)
             elif frame[12:14] == b"\x08\x00":
@@ -97,8 +105,10 @@ class Sentinel:
         if arp is None or not arp.request:
             return
         sleeper = self._by_address.get(arp.target)
-        # A probe of one's own address (RFC 5227) or a gratuitous request is not a question to us.
-        if sleeper is None or sleeper.awake or arp.sender == arp.target:
+        if sleeper is None or sleeper.awake:
+            return
+        # A guest's probe of its own address (RFC 5227) or a gratuitous request is not a question to us.
+        if arp.sender == arp.target or arp.sender_mac == sleeper.mac:
             return
         self.seen.arp += 1
         self._send(arp_reply(arp, sleeper.mac))
@@ -118,8 +128,9 @@ class Sentinel:
             self.reset(segment)
 
     def _send(self, frame: bytes) -> None:
-        """Answer through our own port, which learns nothing. A full queue drops the frame, as a wire would."""
+        """Answer through our own port, which learns nothing. A full queue drops the frame, as a wire would, and so
+        does a port that is down: who answers has more to do than this."""
         try:
             os.write(self._fd, frame)
-        except BlockingIOError:
-            return
+        except OSError as error:
+            log.debug("an answer was lost: %s", error)

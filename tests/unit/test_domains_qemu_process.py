@@ -214,6 +214,29 @@ async def test_a_qemu_that_ignores_sigterm_is_killed(
         assert events == []
 
 
+async def test_close_takes_in_what_has_been_said_and_lets_the_process_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: DomainSpec
+) -> None:
+    script = """
+console, ready = accept("console"), accept("ready")
+console.write(b"o")
+time.sleep(0.1)
+console.write(b"ne")
+ready.write(b"ready hello 1\\n")
+console.write(b"\\ntwo\\n")
+time.sleep(60)
+"""
+    async with driving(tmp_path, monkeypatch, script) as (driver, events):
+        domain = await driver.launch(spec, [])
+        await events.count(1)
+        await driver.close()
+        os.kill(domain.handle, signal.SIGKILL)
+        await asyncio.to_thread(os.waitpid, domain.handle, 0)
+        DomainFiles(tmp_path / "run", 12).unlink()
+    lines = [line.split(" ", 1)[1] for line in read_tail(tmp_path / "logs", "hello", 9)]
+    assert lines[:2] == ["--- domain 12 started ---", "one"]
+
+
 async def test_prepare_fails_with_the_words_of_a_qemu_that_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: DomainSpec
 ) -> None:

@@ -13,7 +13,7 @@ from jitsu.demo.stage import Cast, Stage
 @pytest.fixture(scope="session")
 def hello() -> Path:
     """Our own unikernel."""
-    return Path("/tmp/hello-build/hello.elf")
+    return artifacts.build("hello", print) / "hello.elf"
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,29 @@ static void note_boot_times(const struct boot_times *ticks)
     times.ready = clock_from_ticks(ticks->ready);
 }
 
+/* The main loop.  Requests that waited for this guest come before the words
+ * about itself: those are said when there is nothing else to do. */
+static _Noreturn void serve(void)
+{
+    bool announced = false;
+
+    for (;;) {
+        bool busy = network_poll();
+
+        busy |= platform_poll();
+        if (busy)
+            continue;
+        if (!announced) {
+            announced = true;
+            network_announce();
+            console_print("%s: ready %lu us after entry\n", config.name, (unsigned long)(times.ready / CLOCK_US));
+            continue;
+        }
+        clock_wake_at(network_next_deadline());
+        irq_wait();
+    }
+}
+
 static void start_heap(uint64_t ram_end)
 {
     const uintptr_t start = (uintptr_t)image_memory_end;
@@ -74,17 +97,5 @@ void runtime_start(const struct boot_info *boot)
     while (platform_poll()) /* the ports' handshake, as far as the host has answered already */
         ;
     readiness_reached(&config, times.ready);
-    /* The host now acts on that; the rest costs no one any time. */
-    network_announce();
-    console_print("%s: ready %lu us after entry\n", config.name, (unsigned long)(times.ready / CLOCK_US));
-
-    for (;;) {
-        bool busy = network_poll();
-
-        busy |= platform_poll();
-        if (!busy) {
-            clock_wake_at(network_next_deadline());
-            irq_wait();
-        }
-    }
+    serve();
 }

@@ -60,7 +60,6 @@ static err_t interface_init(struct netif *netif)
     netif->mtu = NETDEV_FRAME_MAX - SIZEOF_ETH_HDR;
     netif->hwaddr_len = NETDEV_MAC_LENGTH;
     memcpy(netif->hwaddr, device->mac, NETDEV_MAC_LENGTH);
-    /* NETIF_FLAG_LINK_UP and the ARP announcement wait for network_announce(). */
     netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
     netif->output = etharp_output;
     netif->linkoutput = send_frame;
@@ -83,13 +82,15 @@ void network_start(const struct guest_config *config)
     if (netif_add(&interface, &address, &netmask, &gateway, device, interface_init, netif_input) == NULL)
         panic("lwIP refused the interface");
     netif_set_default(&interface);
+    /* The link flag comes last and not by netif_set_link_up(): either order of
+     * the two would make lwIP announce the interface now (network_announce). */
     netif_set_up(&interface);
+    netif_set_flags(&interface, NETIF_FLAG_LINK_UP);
 }
 
 void network_announce(void)
 {
-    /* The link coming up is what makes lwIP send its gratuitous ARP. */
-    netif_set_link_up(&interface);
+    etharp_gratuitous(&interface);
 }
 
 bool network_poll(void)

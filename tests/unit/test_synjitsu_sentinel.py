@@ -1,0 +1,302 @@
+"""The sentinel on one end of a socket pair: any descriptor of datagrams is a tap to it."""
+
+import asyncio
+import errno
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator
+from ipaddress import IPv4Address
+
+import pytest
+
+from jitsu.network.frames import (
+    ACK,
+    BROADCAST,
+    FIN,
+    RST,
+    SYN,
+    Segment,
+    arp_reply,
+    arp_request,
+    mac_bytes,
+    read_arp,
+    read_segment,
+    reset_for,
+    tcp_segment,
+)
+from jitsu.synjitsu.sentinel import Sentinel, Sightings
+
+CLIENT_MAC = bytes.fromhex("02000000aa01")
+HELLO_MAC, WORLD_MAC = "52:54:00:00:00:01", "52:54:00:00:00:02"
+CLIENT, HELLO, WORLD, NOBODY = (bytes([10, 77, 0, last]) for last in (200, 10, 11, 99))
+
+
+async def turns(number: int) -> None:
+    """Let the event loop go round."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+class Household:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.knocks: list[tuple[str, Segment, bytes]] = []
+        self.strays: list[tuple[str, bytes]] = []
+
+    def knocked(self, service: str, segment: Segment, frame: bytes) -> None:
+        self.knocks.append((service, segment, frame))
+
+    def strayed(self, service: str, frame: bytes) -> None:
+        self.strays.append((service, frame))
+
+
+class Wire:
+    """The other end of the sentinel's tap."""
+
+    def __init__(self, end: socket.socket, sentinel: Sentinel, household: Household) -> None:
+        self.end, self.sentinel, self.household = end, sentinel, household
+
+    async def carries(self, *frames: bytes) -> list[bytes]:
+        """Send the frames; what the sentinel answered."""
+        for frame in frames:
+            self.end.send(frame)
+        # The loop polls its descriptors once a turn, and callbacks of that poll run in the same turn.
+        await turns(3 + len(frames) // 32)
+        answers = []
+        while True:
+            try:
+                answers.append(self.end.recv(65536))
+            except BlockingIOError:
+                return answers
+
+
+@pytest.fixture
+async def wire() -> AsyncIterator[Wire]:
+    household = Household()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, theirs:
+        theirs.setblocking(False)
+        sentinel = Sentinel(ours.fileno(), household)
+        sentinel.guard("hello", IPv4Address(HELLO), HELLO_MAC)
+        sentinel.guard("world", IPv4Address(WORLD), WORLD_MAC)
+        sentinel.start()
+        yield Wire(theirs, sentinel, household)
+        sentinel.stop()
+
+
+def who_has(target: bytes, *, sender: bytes = CLIENT, mac: bytes = CLIENT_MAC) -> bytes:
+    return arp_request(mac, sender, BROADCAST, target)
+
+
+def tcp(flags: int, *, to: bytes = HELLO, mac: str = HELLO_MAC, sequence: int = 1000, acknowledged: int = 0) -> bytes:
+    return tcp_segment(
+        CLIENT_MAC,
+        mac_bytes(mac),
+        (CLIENT, 40000),
+        (to, 80),
+        sequence=sequence,
+        acknowledged=acknowledged,
+        flags=flags,
+    )
+
+
+def udp() -> bytes:
+    frame = tcp(SYN)
+    return frame[:23] + bytes([socket.IPPROTO_UDP]) + frame[24:]
+
+
+class TestArp:
+    async def test_a_sleeper_is_said_to_be_at_its_own_mac(self, wire: Wire) -> None:
+        (answer,) = await wire.carries(who_has(HELLO))
+
+        arp = read_arp(answer)
+        assert arp is not None
+        assert (arp.request, arp.sender_mac, arp.sender) == (False, mac_bytes(HELLO_MAC), HELLO)
+        assert answer[:12] == CLIENT_MAC + mac_bytes(HELLO_MAC)
+        assert arp.target == CLIENT
+
+    async def test_each_sleeper_has_its_own(self, wire: Wire) -> None:
+        answers = [read_arp(answer) for answer in await wire.carries(who_has(WORLD), who_has(HELLO))]
+
+        assert [arp and arp.sender_mac for arp in answers] == [mac_bytes(WORLD_MAC), mac_bytes(HELLO_MAC)]
+
+    async def test_nobody_is_answered_for_an_address_that_is_not_guarded(self, wire: Wire) -> None:
+        assert await wire.carries(who_has(NOBODY)) == []
+
+    async def test_whoever_is_awake_answers_for_itself(self, wire: Wire) -> None:
+        wire.sentinel.step_aside("hello")
+        awake = await wire.carries(who_has(HELLO))
+        others = await wire.carries(who_has(WORLD))
+        wire.sentinel.step_in("hello")
+        asleep_again = await wire.carries(who_has(HELLO))
+
+        assert (len(awake), len(others), len(asleep_again)) == (0, 1, 1)
+
+    async def test_a_gratuitous_request_is_no_question(self, wire: Wire) -> None:
+        assert await wire.carries(who_has(HELLO, sender=HELLO)) == []
+
+    async def test_a_guest_that_probes_for_its_own_address_finds_it_free(self, wire: Wire) -> None:
+        assert await wire.carries(who_has(HELLO, sender=bytes(4), mac=mac_bytes(HELLO_MAC))) == []
+
+    async def test_a_stranger_that_probes_for_the_address_finds_it_taken(self, wire: Wire) -> None:
+        (answer,) = await wire.carries(who_has(HELLO, sender=bytes(4)))
+
+        arp = read_arp(answer)
+        assert arp is not None
+        assert (arp.sender, arp.sender_mac) == (HELLO, mac_bytes(HELLO_MAC))
+
+    async def test_a_reply_is_no_question(self, wire: Wire) -> None:
+        request = read_arp(arp_request(mac_bytes(HELLO_MAC), HELLO, BROADCAST, CLIENT))
+        assert request is not None
+
+        assert await wire.carries(arp_reply(request, CLIENT_MAC)) == []
+
+
+class TestTcp:
+    async def test_a_syn_is_reported_as_it_came_and_not_answered(self, wire: Wire) -> None:
+        frame = tcp(SYN)
+
+        assert await wire.carries(frame) == []
+        assert wire.household.knocks == [("hello", read_segment(frame), frame)]
+
+    async def test_a_syn_for_whoever_is_awake_is_reported_too(self, wire: Wire) -> None:
+        wire.sentinel.step_aside("hello")
+
+        assert await wire.carries(tcp(SYN)) == []
+        assert [service for service, _, _ in wire.household.knocks] == ["hello"]
+        assert wire.household.strays == []
+
+    @pytest.mark.parametrize("flags", [ACK, FIN | ACK, SYN | ACK, SYN | FIN, 0])
+    async def test_anything_but_a_syn_is_reset_and_summons_nobody(self, wire: Wire, flags: int) -> None:
+        frame = tcp(flags, acknowledged=77)
+
+        segment = read_segment(frame)
+        assert segment is not None
+        assert await wire.carries(frame) == [reset_for(segment)]
+        assert wire.household.knocks == []
+
+    @pytest.mark.parametrize("flags", [RST, RST | ACK, RST | SYN])
+    async def test_a_reset_is_not_answered(self, wire: Wire, flags: int) -> None:
+        assert await wire.carries(tcp(flags)) == []
+        assert wire.household.knocks == []
+
+    @pytest.mark.parametrize("flags", [ACK, FIN | ACK, RST])
+    async def test_what_strays_here_after_the_gate_was_opened_is_passed_on(self, wire: Wire, flags: int) -> None:
+        wire.sentinel.step_aside("hello")
+        frame = tcp(flags)
+
+        assert await wire.carries(frame) == []
+        assert wire.household.strays == [("hello", frame)]
+
+    async def test_a_stray_need_not_be_tcp(self, wire: Wire) -> None:
+        assert await wire.carries(udp()) == []
+        wire.sentinel.step_aside("hello")
+
+        assert await wire.carries(udp()) == []
+        assert wire.household.strays == [("hello", udp())]
+
+    async def test_a_frame_for_another_mac_is_not_for_us(self, wire: Wire) -> None:
+        wire.sentinel.step_aside("world")
+        answers = await wire.carries(
+            tcp(SYN, mac=WORLD_MAC), tcp(ACK, mac=WORLD_MAC), tcp(ACK, to=WORLD), tcp(SYN, mac="ff:ff:ff:ff:ff:ff")
+        )
+
+        assert answers == []
+        assert (wire.household.knocks, wire.household.strays) == ([], [])
+
+    async def test_a_frame_for_an_address_that_is_not_guarded_is_not_for_us(self, wire: Wire) -> None:
+        assert await wire.carries(tcp(SYN, to=NOBODY), tcp(ACK, to=NOBODY)) == []
+        assert wire.household.knocks == []
+
+    async def test_a_later_fragment_is_neither_reported_nor_reset(self, wire: Wire) -> None:
+        frame = tcp(SYN)
+
+        assert await wire.carries(frame[:20] + struct.pack("!H", 0x0001) + frame[22:]) == []
+        assert wire.household.knocks == []
+
+    async def test_a_connection_can_be_refused_in_the_services_name(self, wire: Wire) -> None:
+        segment = read_segment(tcp(SYN))
+        assert segment is not None
+
+        wire.sentinel.reset(segment)
+
+        (answer,) = await wire.carries()
+        answered = read_segment(answer)
+        assert answered is not None
+        assert (answered.flags, answered.source, answered.acknowledged) == (RST | ACK, HELLO, 1001)
+        assert answered.source_mac == mac_bytes(HELLO_MAC)
+
+
+class TestWire:
+    async def test_what_was_seen_is_counted(self, wire: Wire) -> None:
+        wire.sentinel.step_aside("world")
+        await wire.carries(who_has(HELLO), who_has(NOBODY), tcp(SYN), tcp(SYN), tcp(ACK), tcp(RST))
+        await wire.carries(tcp(ACK, to=WORLD, mac=WORLD_MAC))
+
+        assert wire.sentinel.seen == Sightings(arp=1, syn=2, reset=1, stray=1)
+
+    @pytest.mark.parametrize(
+        "noise", [b"", b"x", bytes(12), bytes(60), tcp(SYN)[:40], who_has(HELLO)[:30], b"\xff" * 90]
+    )
+    async def test_noise_is_of_no_interest_and_stops_nothing(self, wire: Wire, noise: bytes) -> None:
+        assert await wire.carries(noise) == []
+        assert len(await wire.carries(who_has(HELLO))) == 1
+
+    async def test_many_frames_in_one_go_are_all_seen(self, wire: Wire) -> None:
+        await wire.carries(*(tcp(SYN, sequence=number) for number in range(200)))
+
+        assert [segment.sequence for _, segment, _ in wire.household.knocks] == list(range(200))
+
+    async def test_a_flood_does_not_keep_the_loop_to_itself(self, wire: Wire) -> None:
+        for number in range(200):
+            wire.end.send(tcp(SYN, sequence=number))
+        seen = []
+        for _ in range(8):
+            seen.append(len(wire.household.knocks))
+            await turns(1)
+
+        assert len(set(seen)) > 3, "others had their turn in between"
+        assert seen[-1] == 200
+
+    async def test_an_answer_that_finds_no_room_is_lost_and_no_more(self, wire: Wire) -> None:
+        segment = read_segment(tcp(SYN))
+        assert segment is not None
+        for _ in range(2000):
+            wire.sentinel.reset(segment)
+        answers = await wire.carries()
+
+        assert 0 < len(answers) < 2000
+        assert len(await wire.carries(who_has(HELLO))) == 1
+
+    async def test_an_answer_to_a_wire_that_is_gone_is_lost_and_no_more(self, wire: Wire) -> None:
+        segment = read_segment(tcp(SYN))
+        assert segment is not None
+        wire.end.close()
+
+        wire.sentinel.reset(segment)
+
+        assert wire.sentinel.seen.reset == 1
+
+    async def test_a_port_that_is_gone_is_not_read_for_ever(
+        self, wire: Wire, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        reads: list[int] = []
+
+        def gone(fd: int, size: int) -> bytes:
+            reads.append(fd)
+            raise OSError(errno.EBADFD, "File descriptor in bad state")
+
+        monkeypatch.setattr(os, "read", gone)
+        await wire.carries(who_has(HELLO), who_has(HELLO))
+        await wire.carries(who_has(HELLO))
+
+        assert len(reads) == 1
+        assert "the sentinel's port is gone" in caplog.text
+
+    async def test_a_sentinel_that_was_stopped_reads_no_more(self, wire: Wire) -> None:
+        wire.sentinel.stop()
+
+        assert await wire.carries(who_has(HELLO), tcp(SYN)) == []
+        assert wire.household.knocks == []
