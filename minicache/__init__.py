@@ -1,1 +1,4 @@
-"""MiniCache: content caches small enough to be born on demand. Its rooms (node, lifecycle, fleet, agent) arrive with their issues."""
+"""MiniCache: content caches small enough to be born on demand.
+
+Its rooms (node, lifecycle, fleet, agent) arrive with their issues.
+"""

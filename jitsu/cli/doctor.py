@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from rich.markup import escape
 
 from jitsu.cli.options import console, output_option, print_json
 from jitsu.config import DEFAULT_PATH
@@ -26,7 +27,7 @@ def command(path: str, output: str) -> int:
     else:
         out = console()
         for finding in findings:
-            out.print(f"{_MARKS[finding.state]} {finding.subject}: {finding.message}")
+            out.print(f"{_MARKS[finding.state]} {escape(f'{finding.subject}: {finding.message}')}")
             if finding.cure:
-                out.print(f"     [dim]cure:[/] {finding.cure}")
+                out.print(f"     [dim]cure:[/] {escape(finding.cure)}")
     return 1 if any(finding.state == "bad" for finding in findings) else 0

@@ -84,7 +84,8 @@ def report(error: JitsuError, *, as_json: bool) -> None:
 
 def _wants_json(arguments: list[Any]) -> bool:
     pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    return "--json" in arguments or any((a in ("-o", "--output") and b == "json") or a == "-ojson" for a, b in pairs)
+    joined = ("--json", "-ojson", "--output=json")
+    return any(a in joined or (a in ("-o", "--output") and b == "json") for a, b in pairs)
 
 
 if __name__ == "__main__":

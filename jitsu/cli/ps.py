@@ -2,6 +2,7 @@
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from jitsu.cli.options import config_option, console, output_option, print_json
 from jitsu.config import Config
@@ -24,16 +25,16 @@ def command(config: Config, output: str) -> None:
     for title in ("SERVICE", "STATE", "ADDRESS", "DOMID", "UP", "CONNECTIONS", "SUMMONS", "LAST END"):
         table.add_column(title, no_wrap=title != "LAST END")
     for row in rows:
-        colour = _COLOURS[row["state"]]
         table.add_row(
             row["service"],
-            f"[{colour}]{row['state']}[/{colour}]",
+            Text(row["state"], style=_COLOURS[row["state"]]),
             row["address"],
             "-" if row["domid"] is None else str(row["domid"]),
             "-" if row["up"] is None else _duration(row["up"]),
             str(row["connections"]),
             str(row["summons"]),
-            row["last"] or "-",
+            # As it is: brackets in it are no markup of ours, and some of it was said by guests.
+            Text(row["last"] or "-"),
         )
     console().print(table)
 

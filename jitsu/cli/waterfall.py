@@ -1,5 +1,6 @@
 """A trace as a picture: one line a span, its bar where and as long as it was."""
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -9,11 +10,11 @@ _WIDTH = 48
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 
 
-def waterfall(trace: TraceRecord) -> Table:
+def waterfall(trace: TraceRecord) -> Group:
     """The spans of one summon on a common scale, in milliseconds from the packet that caused it."""
     total = max(trace["total_ms"], 0.001)
     title = f"{trace['service']}, domain {trace['domid']}, by {trace['cause']}: {trace['outcome']}, {total:.1f} ms"
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("span")
     table.add_column("from", justify="right")
     table.add_column("ms", justify="right")
@@ -25,4 +26,4 @@ def waterfall(trace: TraceRecord) -> Table:
         table.add_row(span["name"], f"{span['start_ms']:.2f}", f"{span['ms']:.2f}", bar)
     for note in trace["notes"]:
         table.add_row(Text("note", style="dim"), "", "", Text(note, style="dim"))
-    return table
+    return Group(Text(title, style="bold"), table)

@@ -28,9 +28,14 @@ def ask(runtime: Path, do: str, **fields: Any) -> Any:
         raise DaemonError(f"the daemon behind {path} broke off: {error}", hint="look at its log") from error
     if answer is None:
         raise DaemonError(f"the daemon behind {path} hung up without an answer", hint="look at its log")
-    if not answer["ok"]:
+    try:
+        if answer["ok"]:
+            return answer["result"]
         refusal = answer["error"]
         refused = DaemonError(refusal["message"], hint=refusal["hint"])
         refused.exit_code = refusal["exit_code"]
-        raise refused
-    return answer["result"]
+    except (KeyError, TypeError) as error:
+        raise DaemonError(
+            f"the daemon behind {path} does not speak our language", hint="is it of another version? restart it"
+        ) from error
+    raise refused

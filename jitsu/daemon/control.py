@@ -36,8 +36,8 @@ class ControlServer:
 
     async def start(self) -> None:
         """Listen. Raises HostError. A socket that a dead daemon left is replaced: the lock says that it is dead."""
-        self._path.unlink(missing_ok=True)
         try:
+            self._path.unlink(missing_ok=True)
             self._server = await asyncio.start_unix_server(self._connected, self._path, limit=LONGEST_REQUEST)
             os.chmod(self._path, 0o660)
         except OSError as error:
@@ -80,7 +80,7 @@ class ControlServer:
         try:
             request = json.loads(line)
             handler = self._handlers.get(request["do"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return _failed(JitsuError("a request is one JSON object a line", hint='as in {"do": "ps"}'))
         if handler is None:
             known = ", ".join(sorted(self._handlers))

@@ -78,43 +78,52 @@ class Client:
 
     def by_name(self, name: str, path: str = "/") -> Visit:
         """Ask for the name's address, then visit it there. Raises JitsuError."""
-        begin = time.monotonic()
-        address = self.resolve(name)
+        begin, address = self._ask(name)
         dns_ms = (time.monotonic() - begin) * 1000
-        return self._visit(address, path, begin, dns_ms, name)
+        return self._visit(address, path, name, begin, dns_ms)
 
     def by_address(self, address: str, path: str = "/") -> Visit:
         """Visit without asking: the first packet that anybody sees is an ARP request, then a SYN."""
-        return self._visit(address, path, time.monotonic(), None, address)
+        return self._visit(address, path, address)
 
     def resolve(self, name: str) -> str:
         """The IPv4 address of `name` as the board's directory tells it. Raises JitsuError."""
-        with inside(self._namespace):
-            question = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        with question:
-            question.settimeout(self._patience)
-            question.connect((str(BOARD), 53))
-            question.send(DNSRecord.question(name, "A").pack())
-            answer = DNSRecord.parse(question.recv(4096))
+        return self._ask(name)[1]
+
+    def _ask(self, name: str) -> tuple[float, str]:
+        """When the question left, and the address that came back."""
+        question = DNSRecord.question(name, "A").pack()
+        with self._socket(socket.SOCK_DGRAM) as asking:
+            asking.connect((str(BOARD), 53))
+            begin = time.monotonic()
+            asking.send(question)
+            answer = DNSRecord.parse(asking.recv(4096))
         for record in answer.rr:
-            return str(IPv4Address(bytes(record.rdata.data)))
+            return begin, str(IPv4Address(bytes(record.rdata.data)))
         raise JitsuError(f"{name} has no address: the directory says rcode {answer.header.rcode}")
 
-    def _visit(self, address: str, path: str, begin: float, dns_ms: float | None, host: str) -> Visit:
+    def _socket(self, kind: socket.SocketKind) -> socket.socket:
+        """A socket that is, and stays, in the client's namespace."""
         with inside(self._namespace):
-            connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        with connection:
-            connection.settimeout(self._patience)
+            made = socket.socket(socket.AF_INET, kind)
+        made.settimeout(self._patience)
+        return made
+
+    def _visit(
+        self, address: str, path: str, host: str, begin: float | None = None, dns_ms: float | None = None
+    ) -> Visit:
+        request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+        with self._socket(socket.SOCK_STREAM) as connection:
+            begin = time.monotonic() if begin is None else begin
             connection.connect((address, 80))
             port = connection.getsockname()[1]
-            request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-            connection.sendall(request.encode())
-            first = connection.recv(65536)
+            connection.sendall(request)
+            piece = connection.recv(65536)
             http_ms = (time.monotonic() - begin) * 1000
-            answer = first
-            while first:
-                first = connection.recv(65536)
-                answer += first
+            answer = piece
+            while piece:
+                piece = connection.recv(65536)
+                answer += piece
         head, _, body = answer.partition(b"\r\n\r\n")
         words = head.split(None, 2)
         status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0

@@ -20,7 +20,7 @@ from jitsu.demo.stage import CLIENT, CLIENT_LINK, Stage
 from jitsu.domains.accelerator import choose_accelerator, find_qemu
 from jitsu.domains.kernel import recognise
 from jitsu.domains.qemu_arguments import Descriptors, qemu_arguments
-from jitsu.domains.qemu_process import DomainFiles, listen, spawn
+from jitsu.domains.qemu_process import DomainFiles, connect, listen, spawn
 from jitsu.errors import JitsuError
 from jitsu.network.frames import arp_request, mac_bytes
 from jitsu.network.namespace import inside
@@ -44,13 +44,15 @@ def floor_ms(stage: Stage, service: str) -> float:
     with ExitStack() as stack:
         files = DomainFiles(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jitsu-floor-"))), 0)
         listeners = [stack.enter_context(listen(path)) for path in (files.qmp, files.console, files.ready)]
+        for path in (files.console, files.ready):
+            stack.enter_context(connect(path))
         tap = open_tap(_TAP)
         stack.callback(os.close, tap)
         _open_port(config.network.bridge)
         _prime(stack.enter_context(_known_neighbour(stage.client)))
         numbers = [listener.fileno() for listener in listeners]
         fds = Descriptors(numbers[0], numbers[1], numbers[2], (tap,))
-        arguments = qemu_arguments(qemu, spec, recognise(spec.kernel), "floor", accelerator, fds, paused=False)
+        arguments = qemu_arguments(qemu, spec, recognise(spec.kernel), "floor", accelerator, fds, attended=True)
         with inside(stage.client):
             connection = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
         connection.settimeout(PATIENCE)

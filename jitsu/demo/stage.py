@@ -82,7 +82,7 @@ class Stage:
             self.stop_daemon()
 
     def start_daemon(self) -> None:
-        """Start `jitsu serve` and wait until it answers. Raises DaemonError with the last lines of its log."""
+        """Start `jitsu serve` and wait until it answers. Raises DaemonError with what it said."""
         with self.log.open("ab") as log:
             self.daemon = subprocess.Popen(
                 [sys.executable, "-m", "jitsu.cli.main", "serve", "-c", str(self.path)],
@@ -100,7 +100,7 @@ class Stage:
                 if self.daemon.poll() is not None:
                     break
                 time.sleep(0.02)
-        raise DaemonError(f"jitsu serve did not begin: {self.last_words()}", hint=f"its log is {self.log}")
+        raise self._refusal()
 
     def _settle(self) -> None:
         """Wait until the board hears the client: a veth that was just plugged in takes a moment to forward."""
@@ -141,6 +141,18 @@ class Stage:
     def ask(self, do: str, **fields: Any) -> Any:
         """A request on the daemon's control socket."""
         return ask(self.config.daemon.runtime, do, **fields)
+
+    def _refusal(self) -> DaemonError:
+        """Why the daemon did not begin, in its own two lines if it could still say them."""
+        said = self.log.read_text(errors="replace").splitlines()
+        error = next((line.removeprefix("error: ") for line in said if line.startswith("error: ")), self.last_words())
+        hint = next((line.removeprefix(" hint: ") for line in said if line.startswith(" hint: ")), "see: jitsu doctor")
+        return DaemonError(f"jitsu serve did not begin: {error}", hint=hint)
+
+    def complaints(self) -> str:
+        """What the daemon warned of so far."""
+        said = self.log.read_text(errors="replace").splitlines()
+        return "\n".join(line for line in said if " WARNING " in line or " ERROR " in line)
 
     def last_words(self) -> str:
         """The end of the daemon's log."""

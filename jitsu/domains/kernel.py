@@ -129,8 +129,9 @@ def _recognise_elf(path: Path, head: bytes, file: BinaryIO) -> Kernel:
                 for owner, note in _notes(file.read(filled)):
                     pvh |= owner == b"Xen" and note == XEN_ELFNOTE_PHYS32_ENTRY
                     linux |= owner == b"Linux"
-    except (struct.error, IndexError):
-        raise DomainError(f"kernel {path}: is a truncated ELF", hint="build it again") from None
+    except (struct.error, IndexError, ValueError):
+        # ValueError: an offset beyond what a file can have.
+        raise DomainError(f"kernel {path}: is a truncated or damaged ELF", hint="build it again") from None
     if not pvh:
         raise DomainError(
             f"kernel {path}: is an ELF without a PVH note",

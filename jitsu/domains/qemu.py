@@ -55,7 +55,10 @@ class QemuDriver:
         kernel = recognise(spec.kernel)
         machine_for(spec, kernel)
         if spec.initrd is not None and not os.access(spec.initrd, os.R_OK):
-            raise DomainError(f"service {spec.service}: initrd {spec.initrd} is missing or cannot be read")
+            raise DomainError(
+                f"service {spec.service}: initrd {spec.initrd} is missing or cannot be read",
+                hint="build it, or mend `initrd` in jitsu.toml",
+            )
         if spec.memory < max(LEAST_MEMORY, kernel.end):
             raise DomainError(
                 f"service {spec.service}: {spec.memory / MIB:g} MiB of memory are too few",

@@ -305,7 +305,8 @@ class QemuProcess:
         if self._dismissed:
             return DISMISSED
         if status is not None and not exited:
-            return f"QEMU was killed by {signal.Signals(status.si_status).name}{because}"
+            number = status.si_status
+            return f"QEMU was killed by signal {number} ({signal.strsignal(number)}){because}"
         if self._shutdown_reason:
             return _END_REASONS.get(self._shutdown_reason, f"QEMU ended ({self._shutdown_reason})")
         return f"QEMU ended{because}" if complaint else "the guest ended before QEMU could be asked why"

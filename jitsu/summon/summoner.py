@@ -123,7 +123,11 @@ class Summoner:
                 holding = tenant.holding
                 if tenant.state.phase is not Phase.SERVING or holding is None or holding.port is None:
                     continue
-                unused = self._network.gate_unused(tenant.service.mac, holding.port)
+                try:
+                    unused = self._network.gate_unused(tenant.service.mac, holding.port)
+                except OSError as error:
+                    log.warning("%s: cannot say when its gate was last used: %s", tenant.name, error)
+                    continue
                 if unused is not None and tenant.is_idle(unused, now):
                     self._step(tenant, machine.Silent(f"idle for {tenant.silence(unused, now):.1f} s"))
 
@@ -160,24 +164,29 @@ class Summoner:
 
     async def adopt(self, domains: Iterable[Domain]) -> None:
         """Take over what still fits the configuration; end what does not."""
-        highest = 0
-        for domain in domains:
-            highest = max(highest, domain.domid)
-            tenant = self._tenants.get(domain.service)
-            if tenant is None or tenant.holding is not None or domain.fingerprint != tenant.service.fingerprint:
-                log.info("%s: domain %d is of another configuration and is ended", domain.service, domain.domid)
-                await self._driver.destroy(domain)
-                continue
-            try:
-                self._adopt(tenant, Holding(domain.domid, domain))
-            except (JitsuError, OSError) as error:
-                log.warning("%s: domain %d cannot be adopted and is ended: %s", tenant.name, domain.domid, error)
-                await self._driver.destroy(domain)
-        self._domids = itertools.count(highest + 1)
+        found = list(domains)
+        self._domids = itertools.count(max((domain.domid for domain in found), default=0) + 1)
+        # All that stay are taken over before any end is waited for: what a guest says meanwhile must find it here.
+        for domain in [domain for domain in found if not self._fits(domain)]:
+            await self._end(domain)
+
+    def _fits(self, domain: Domain) -> bool:
+        """Take over this domain if it can be."""
+        tenant = self._tenants.get(domain.service)
+        if tenant is None or tenant.holding is not None or domain.fingerprint != tenant.service.fingerprint:
+            log.info("%s: domain %d is of another configuration and is ended", domain.service, domain.domid)
+            return False
+        try:
+            self._adopt(tenant, Holding(domain.domid, domain))
+        except (JitsuError, OSError) as error:
+            log.warning("%s: domain %d cannot be adopted and is ended: %s", tenant.name, domain.domid, error)
+            self._bury(tenant, f"it could not be adopted: {error}")
+            return False
+        return True
 
     def _adopt(self, tenant: Tenant, holding: Holding) -> None:
-        self._connect(tenant, holding)
         tenant.holding = holding
+        self._connect(tenant, holding)
         self._budget.grant(holding.domid, tenant.service.memory)
         # Its connections are unknown, so it counts as busy for one idle period.
         tenant.active = time.monotonic()
@@ -221,6 +230,7 @@ class Summoner:
             case machine.Dismiss(reason):
                 self._dismiss(tenant, reason)
             case machine.ResetHeld(reason):
+                tenant.wanted_since = None
                 abandoned = tenant.embryos.abandon()
                 for embryo in abandoned:
                     self.sentinel.reset(embryo.segment)
@@ -272,7 +282,7 @@ class Summoner:
         """A launch failed half-way."""
         log.warning("%s: cannot be started: %s", tenant.name, reason)
         if holding.domain is not None:
-            await self._driver.destroy(holding.domain)
+            await self._end(holding.domain)
         self._step(tenant, machine.Refused(reason))
 
     def _connect(self, tenant: Tenant, holding: Holding) -> None:
@@ -326,8 +336,13 @@ class Summoner:
             return
         _cancel(holding.deadline)
         trace.end("boot")
-        with trace.span("gate"):
-            self._network.open_gate(tenant.service.mac, holding.port)
+        try:
+            with trace.span("gate"):
+                self._network.open_gate(tenant.service.mac, holding.port)
+        except OSError as error:
+            # The port died with its domain, whose end is about to be reported. What is on hold waits for that.
+            log.error("%s: the gate cannot be opened: %s", tenant.name, error)
+            return
         self.sentinel.step_aside(tenant.name)
         holding.serving_since = tenant.active = time.monotonic()
         if len(tenant.embryos):
@@ -373,7 +388,11 @@ class Summoner:
         if holding is None:
             return
         if holding.port is not None:
-            self._network.close_gate(tenant.service.mac, holding.port)
+            try:
+                self._network.close_gate(tenant.service.mac, holding.port)
+            except OSError as error:
+                # It closes anyway, a moment later, when the port goes with its domain.
+                log.error("%s: the gate cannot be closed: %s", tenant.name, error)
         self.sentinel.step_in(tenant.name)
         tenant.embryos.domain_ended()
         if tenant.trace is not None and not tenant.trace.outcome:
@@ -382,11 +401,15 @@ class Summoner:
 
     async def _destroy(self, tenant: Tenant, holding: Holding) -> None:
         if holding.domain is not None:
-            try:
-                await self._driver.destroy(holding.domain)
-            except JitsuError as error:
-                log.error("%s: domain %d could not be ended: %s", tenant.name, holding.domid, error)
+            await self._end(holding.domain)
         self._step(tenant, machine.Gone(wanted=len(tenant.embryos) > 0))
+
+    async def _end(self, domain: Domain) -> None:
+        """End a domain; one that cannot be is given up, for nobody is helped by waiting for it."""
+        try:
+            await self._driver.destroy(domain)
+        except JitsuError as error:
+            log.error("%s: domain %d could not be ended: %s", domain.service, domain.domid, error)
 
     def _bury(self, tenant: Tenant, reason: str) -> None:
         """Nothing of the domain stays; its port, its gate and its tap went with its monitor."""

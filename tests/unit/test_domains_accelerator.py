@@ -51,7 +51,7 @@ def test_kvm_wins_when_it_runs_well(qemu: Path) -> None:
     ],
 )
 def test_kvm_loses_when_it_does_not(qemu: Path, kvm: str, reason: str) -> None:
-    play(qemu, tcg=f"sleep 0.05; {RIGHT}", kvm=kvm)
+    play(qemu, tcg=f"sleep 0.1; {RIGHT}", kvm=kvm)
     verdict = probe(str(qemu))
     assert verdict.accelerator == "tcg"
     assert verdict.reason.startswith(f"{qemu.parent}/kvm opens, but a probe guest on it {reason}")
@@ -73,7 +73,7 @@ def test_a_probe_is_bounded(qemu: Path) -> None:
 def test_a_verdict_is_remembered_for_this_boot_and_this_qemu(
     qemu: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    play(qemu, tcg=f"sleep 0.05; {RIGHT}", kvm=RIGHT)
+    play(qemu, tcg=f"sleep 0.1; {RIGHT}", kvm=RIGHT)
     cache = tmp_path / "state" / "jitsu"
     first = choose_accelerator(cache)
     assert first.accelerator == "kvm"
@@ -87,7 +87,7 @@ def test_a_verdict_is_remembered_for_this_boot_and_this_qemu(
     choose_accelerator(cache)
     assert runs(qemu) == 8
 
-    play(qemu, tcg=f"sleep 0.06; {RIGHT}", kvm="exit 1")
+    play(qemu, tcg=f"sleep 0.11; {RIGHT}", kvm="exit 1")
     assert choose_accelerator(cache).accelerator == "tcg"
     assert runs(qemu) == 12
     assert [path.name for path in cache.iterdir()] == ["accelerator.json"]
@@ -95,7 +95,7 @@ def test_a_verdict_is_remembered_for_this_boot_and_this_qemu(
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"verdict": {"accelerator": "rm -rf", "reason": ""}}'])
 def test_a_damaged_cache_is_probed_again(qemu: Path, tmp_path: Path, damage: str) -> None:
-    play(qemu, tcg=RIGHT, kvm="exit 1")
+    play(qemu, tcg=f"sleep 0.1; {RIGHT}", kvm="exit 1")
     choose_accelerator(tmp_path)
     file = tmp_path / "accelerator.json"
     if damage.startswith('{"'):

@@ -34,6 +34,7 @@ async def test_a_destroyed_domain_reports_nothing() -> None:
     events: list[DomainEvent] = []
     driver = FakeDriver(events.append, {"web": Behaviour(ready_after=0.005, exit_after=0.01)})
     await driver.destroy(await driver.launch(spec("web", 1), []))
+    assert driver._timers == {}
     await asyncio.sleep(0.02)
     assert events == []
 

@@ -103,6 +103,7 @@ async def test_refusal_silence_and_end_name_the_command(tmp_path: Path) -> None:
         for _ in range(2):
             with pytest.raises(DomainError, match="cont: QEMU closed the connection"):
                 await client.execute("cont")
+        assert client._waiting == {}
         await client.close()
 
 
@@ -159,12 +160,14 @@ async def test_hostile_messages_that_are_survived(tmp_path: Path) -> None:
         request = await peer.hear()
         for _ in range(2):
             peer.say({"return": 42, "id": request["id"]})
+        peer.say({"return": 43, "id": (await peer.hear())["id"]})
         await peer.reader.read()
 
     events: list[tuple[str, dict[str, Any]]] = []
     async with served(tmp_path / "qmp", talk) as path:
         client = await QmpClient.connect(path, lambda name, data: events.append((name, data)))
         assert await client.execute("query-status") == 42
+        assert await client.execute("query-status") == 43
         await client.close()
     assert events == [("X", {})]
 

@@ -133,9 +133,9 @@ def test_a_trace_without_spans_took_no_time(trace: Trace, clock: Clock) -> None:
 
 
 def test_a_record_is_plain_data_and_no_longer_the_traces(trace: Trace) -> None:
-    trace.notes.append("the client repeated its SYN")
+    trace.note("the client repeated its SYN")
     record = trace.record()
-    trace.notes.append("and again")
+    trace.note("and again")
 
     assert json.loads(json.dumps(record)) == {
         "service": "hello",
@@ -147,6 +147,15 @@ def test_a_record_is_plain_data_and_no_longer_the_traces(trace: Trace) -> None:
         "notes": ["the client repeated its SYN"],
         "spans": [],
     }
+
+
+def test_only_so_many_notes_are_kept_however_many_there_are(trace: Trace) -> None:
+    for number in range(1000):
+        trace.note(f"SYN {number} was repeated")
+
+    notes = trace.record()["notes"]
+    assert 0 < len(notes) <= 100
+    assert notes[0] == "SYN 0 was repeated"
 
 
 def test_the_last_traces_come_oldest_first() -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,7 @@ async def test_a_guest_that_triple_faults_has_crashed(host: Host) -> None:
     spec = host.spec(saying(b"hello \x1b[2Jfrom a guest\n", TRIPLE_FAULT))
     driver.check(spec)
     domain = await driver.launch(spec, [])
-    assert alive(domain)
+    await host.until(lambda: alive(domain))
     event = await host.happened()
     assert event == DomainEvent(Happening.CRASHED, domain, "the guest ended before QEMU could be asked why")
     assert host.said()[:2] == ["--- domain 1 started ---", "hello from a guest"]
@@ -275,7 +276,8 @@ async def test_other_instances_and_other_programs_are_not_touched(host: Host) ->
         assert (lookalike.returncode, stranger.returncode) == (None, None)
     finally:
         for process in (lookalike, stranger):
-            process.kill()
+            with suppress(ProcessLookupError):
+                process.kill()
             await process.wait()
         await theirs.destroy(domain)
 

@@ -14,7 +14,7 @@ from jitsu.domains.probe_guest import pvh_elf
 from jitsu.errors import DaemonError
 from jitsu.network.frames import ACK, RST, mac_bytes, read_segment, tcp_segment
 from jitsu.network.namespace import inside
-from tests.vm.witness import belongings, monitors
+from tests.vm.witness import belongings, monitors, row, until_asleep
 
 pytestmark = pytest.mark.usefixtures("private_network")
 
@@ -50,7 +50,7 @@ def test_two_clients_at_the_same_instant_are_one_boot(stage: Stage, client: Clie
     for thread in threads:
         thread.join()
     assert statuses == [200] * 4
-    assert _row(stage, "www")["summons"] == 1
+    assert row(stage, "www")["summons"] == 1
     assert len(monitors(stage)) == 1
 
 
@@ -61,7 +61,7 @@ def test_a_question_for_another_type_boots_nothing(stage: Stage, kind: str) -> N
     assert "ANSWER: 0" in said
     assert f"{ZONE}." in said.split("AUTHORITY SECTION")[1]
     assert "SOA" in said
-    assert _row(stage, "www")["summons"] == 0
+    assert row(stage, "www")["summons"] == 0
 
 
 def test_curl_and_dig_are_served(stage: Stage) -> None:
@@ -82,7 +82,7 @@ def test_a_full_box_says_servfail_and_resets(hello: Path) -> None:
 def test_too_little_memory_says_servfail(hello: Path) -> None:
     with Stage([Cast("www", hello)], sections={"limits": {"memory": "16 MiB"}}) as stage:
         assert "status: SERVFAIL" in _in_client(stage, "dig", "@10.77.0.1", f"www.{ZONE}", "A")
-        assert "48 MiB asked for" in _row(stage, "www")["last"]
+        assert "48 MiB asked for" in row(stage, "www")["last"]
 
 
 def test_a_start_that_fails_before_its_monitor_runs_says_servfail_and_resets(hello: Path, tmp_path: Path) -> None:
@@ -101,8 +101,8 @@ def test_a_guest_that_never_becomes_ready_is_given_up_at_the_deadline(mute: Path
     with Stage([Cast("www", mute)], sections={"limits": {"boot": 2}}) as stage:
         before = belongings(stage)
         assert 1.5 < _connect(stage, "www") < 4
-        _until_asleep(stage, "www")
-        assert _row(stage, "www")["last"] == "not ready within 2 s ([limits] boot)"
+        until_asleep(stage, "www")
+        assert row(stage, "www")["last"] == "not ready within 2 s ([limits] boot)"
         assert belongings(stage) == before
 
 
@@ -110,7 +110,7 @@ def test_a_guest_that_dies_while_it_boots_is_given_up_at_once(brief: Path) -> No
     with Stage([Cast("www", brief)]) as stage:
         before = belongings(stage)
         assert _connect(stage, "www") < 5
-        _until_asleep(stage, "www")
+        until_asleep(stage, "www")
         assert belongings(stage) == before
 
 
@@ -125,7 +125,7 @@ def test_a_crashed_guest_comes_back_at_the_next_packet(stage: Stage, client: Cli
     address = _address(stage, "www")
     for turn in range(1, 4):
         assert client.by_address(address).status == 200
-        assert _row(stage, "www")["summons"] == turn
+        assert row(stage, "www")["summons"] == turn
         crash(client, address)
     assert client.by_address(address).status == 200
 
@@ -155,7 +155,7 @@ def test_a_segment_that_opens_nothing_is_reset_and_summons_nobody(stage: Stage) 
                 break
     assert segment.flags & RST
     assert segment.sequence == 77
-    assert _row(stage, "www")["summons"] == 0
+    assert row(stage, "www")["summons"] == 0
 
 
 def test_sleepers_answer_arp_with_their_own_mac(stage: Stage) -> None:
@@ -167,7 +167,7 @@ def test_sleepers_answer_arp_with_their_own_mac(stage: Stage) -> None:
         sender.sendto(b"?", (str(service.address), 9))
         time.sleep(0.2)
     assert service.mac in _in_client(stage, "ip", "neigh", "show", str(service.address))
-    assert _row(stage, "www")["summons"] == 0
+    assert row(stage, "www")["summons"] == 0
 
 
 def _connect(stage: Stage, name: str) -> float:
@@ -182,15 +182,6 @@ def _connect(stage: Stage, name: str) -> float:
     return time.monotonic() - begin
 
 
-def _until_asleep(stage: Stage, name: str) -> None:
-    tick = threading.Event()
-    for _ in range(100):
-        if _row(stage, name)["state"] == "asleep":
-            return
-        tick.wait(0.05)
-    raise AssertionError(f"{name} is still {_row(stage, name)['state']}")
-
-
 def _in_client(stage: Stage, *command: str) -> str:
     """What a program says in the client's namespace. Raises CalledProcessError."""
     with inside(stage.client):
@@ -199,7 +190,3 @@ def _in_client(stage: Stage, *command: str) -> str:
 
 def _address(stage: Stage, name: str) -> str:
     return str(stage.config.services[name].address)
-
-
-def _row(stage: Stage, name: str) -> dict[str, object]:
-    return next(row for row in stage.ask("ps") if row["service"] == name)

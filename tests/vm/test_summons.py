@@ -11,7 +11,7 @@ import pytest
 from jitsu.demo.client import Client, SynCounter, Visit
 from jitsu.demo.stage import ZONE, Cast, Stage
 from jitsu.trace import TraceRecord
-from tests.vm.witness import SynWitness, belongings
+from tests.vm.witness import SynWitness, belongings, until_asleep
 
 pytestmark = [pytest.mark.usefixtures("private_network"), pytest.mark.timeout(900)]
 
@@ -74,7 +74,7 @@ def test_every_summon_is_answered_and_every_syn_delivered_once(hello: Path, full
         with SynWitness() as witness:
             load = Load(stage, Client(stage.client, counter), jobs)
             load.run()
-        assert load.errors == [], stage.last_words()
+        assert load.errors == [], stage.complaints()
         assert [visit.status for visit, _ in load.visits] == [200] * count
         assert witness.lost == 0
         assert len(witness.arrived) >= count
@@ -97,17 +97,7 @@ def test_a_guest_that_nobody_uses_is_dismissed_and_comes_back(hello: Path) -> No
         before = belongings(stage)
         for turn in range(1, 4):
             assert client.by_name(f"www.{ZONE}").status == 200
-            _until_asleep(stage)
+            dismissed = until_asleep(stage, "www")
+            assert dismissed["summons"] == turn
+            assert "idle for" in dismissed["last"]
             assert belongings(stage) == before
-            row = stage.ask("ps")[0]
-            assert row["summons"] == turn
-            assert "idle for" in row["last"]
-
-
-def _until_asleep(stage: Stage) -> None:
-    tick = threading.Event()
-    for _ in range(200):
-        if stage.ask("ps")[0]["state"] == "asleep":
-            return
-        tick.wait(0.05)
-    raise AssertionError("it is not dismissed")

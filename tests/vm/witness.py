@@ -11,6 +11,7 @@ from typing import Self
 
 from jitsu.demo.stage import UPLINK, Stage, interface_names
 from jitsu.network.frames import read_segment
+from jitsu.summon.tenant import Row
 from jitsu.synjitsu.embryonic import key_of
 
 _ETH_P_ALL = 3
@@ -60,6 +61,22 @@ class SynWitness:
                     self.arrived[syn] += 1
                 elif kind == _PACKET_OUTGOING and _is_guest_port(interface):
                     self.delivered[syn] += 1
+
+
+def row(stage: Stage, service: str) -> Row:
+    """The service as `jitsu ps` shows it."""
+    found: list[Row] = stage.ask("ps")
+    return next(row for row in found if row["service"] == service)
+
+
+def until_asleep(stage: Stage, service: str) -> Row:
+    """Wait until the service's domain is gone, ten seconds at most; its row then."""
+    tick = threading.Event()
+    for _ in range(200):
+        if row(stage, service)["state"] == "asleep":
+            return row(stage, service)
+        tick.wait(0.05)
+    raise AssertionError(f"{service} is still {row(stage, service)['state']}")
 
 
 def belongings(stage: Stage) -> dict[str, list[str]]:

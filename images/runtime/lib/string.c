@@ -5,11 +5,10 @@
 
 typedef uint64_t __attribute__((may_alias, aligned(1))) word;
 
-void *memcpy(void *restrict to, const void *restrict from, size_t length)
+/* Reads each word before it writes it and goes upwards, so the target may also
+ * overlap the source from below. */
+static void copy_up(uint8_t *out, const uint8_t *in, size_t length)
 {
-    uint8_t *out = to;
-    const uint8_t *in = from;
-
     for (; length >= sizeof(word); length -= sizeof(word)) {
         *(word *)out = *(const word *)in;
         out += sizeof(word);
@@ -17,6 +16,11 @@ void *memcpy(void *restrict to, const void *restrict from, size_t length)
     }
     while (length-- > 0)
         *out++ = *in++;
+}
+
+void *memcpy(void *restrict to, const void *restrict from, size_t length)
+{
+    copy_up(to, from, length);
     return to;
 }
 
@@ -25,12 +29,11 @@ void *memmove(void *to, const void *from, size_t length)
     uint8_t *out = to;
     const uint8_t *in = from;
 
-    /* memcpy above reads each word before it writes it and goes upwards, so it
-     * serves whenever the target lies below the source. */
     if (out <= in || out >= in + length)
-        return memcpy(to, from, length);
-    while (length-- > 0)
-        out[length] = in[length];
+        copy_up(out, in, length);
+    else
+        while (length-- > 0)
+            out[length] = in[length];
     return to;
 }
 

@@ -1,7 +1,10 @@
-/* The time-stamp counter is the clock and the local APIC's one-shot timer the
- * alarm.  The counter is cheap to read, never stops and never wraps, but its
- * rate is unknown; QEMU's and KVM's local APIC counts at 1 GHz, which gives the
- * rate: at first over the boot, then anew over each long sleep. */
+/* The time-stamp counter is the clock and the local APIC's timer the alarm.  The
+ * counter is cheap to read, never stops and never wraps, but its rate is
+ * unknown; QEMU's and KVM's local APIC counts at 1 GHz, which gives the rate: at
+ * first over the boot, then anew over each long sleep.
+ *
+ * The timer is set anew for each sleep.  It is in periodic mode all the same:
+ * having run out it begins again, and so tells how long ago that was. */
 #include "clock.h"
 
 #include <stdbool.h>
@@ -10,8 +13,13 @@
 #include "lapic.h"
 #include "vectors.h"
 
-#define ALARM_MAX UINT32_MAX               /* ns: the timer has 32 bits */
-#define REFINE_AFTER (100 * CLOCK_MS)      /* an error of 1 us in reading both is then 10 ppm */
+#define ALARM_MIN (100 * CLOCK_US) /* else it could ring again before it is set anew */
+#define ALARM_MAX UINT32_MAX       /* ns: the timer has 32 bits */
+#define REFINE_AFTER (100 * CLOCK_MS)
+/* Two readings are never at the same instant.  The rate is refined only if that
+ * makes an error of less than this fraction. */
+#define REFINE_PRECISION 20000
+#define CALIBRATION_SAMPLES 3
 
 /* The counter at the entry point; written by the boot path. */
 uint64_t clock_entry_ticks;
@@ -23,9 +31,10 @@ static uint64_t rate;
 static uint64_t base_ticks, base_time;
 
 /* The alarm's current run. */
-static bool running;
+static bool rang;
 static uint32_t run_length;   /* ns */
 static uint64_t run_ticks;    /* counter at its start */
+static uint64_t run_slack;    /* ticks that starting it took */
 static uint64_t run_deadline; /* ns since entry */
 
 static uint64_t scale(uint64_t ticks)
@@ -52,54 +61,85 @@ static void start_run(uint32_t length)
 {
     run_length = length;
     run_ticks = clock_ticks();
-    running = true;
     lapic_write(LAPIC_TIMER_INITIAL, length);
+    run_slack = clock_ticks() - run_ticks;
+    rang = false;
 }
 
-/* Sets the rate from the current run, if that has lasted at least so long (ns).
- * A timer that has run out no longer says how long ago; it is used only if
- * there is no rate at all yet, on a host so slow that the boot took seconds. */
-static void refine_rate(uint64_t at_least)
+/* Sets the rate from the current run, which has lasted for `elapsed` ns at the
+ * counter value `ticks`. */
+static void set_rate(uint64_t elapsed, uint64_t ticks)
 {
-    const uint32_t left = lapic_read(LAPIC_TIMER_CURRENT);
-    const uint64_t ticks = clock_ticks();
-    const uint64_t elapsed = run_length - left;
-
-    if (elapsed < at_least || (left == 0 && rate != 0))
-        return;
     base_time += scale(ticks - base_ticks);
     base_ticks = ticks;
     rate = (elapsed << 32) / (ticks - run_ticks);
 }
 
+/* Reads timer and counter together. */
+struct sample {
+    uint32_t left;  /* of the run, ns */
+    uint64_t ticks; /* at about the same time */
+    uint64_t slack; /* ticks that reading both took */
+};
+
+static struct sample take_sample(void)
+{
+    const uint64_t before = clock_ticks();
+    struct sample sample = {.left = lapic_read(LAPIC_TIMER_CURRENT), .ticks = clock_ticks()};
+
+    sample.slack = sample.ticks - before;
+    return sample;
+}
+
+static void refine_rate(void)
+{
+    const struct sample sample = take_sample();
+    uint64_t elapsed = run_length - sample.left;
+
+    if (rang)
+        elapsed += run_length;
+    if (elapsed >= REFINE_AFTER && (sample.slack + run_slack) * REFINE_PRECISION < sample.ticks - run_ticks)
+        set_rate(elapsed, sample.ticks);
+}
+
 void clock_init(void)
 {
     lapic_write(LAPIC_TIMER_DIVIDE, LAPIC_DIVIDE_BY_1);
-    lapic_write(LAPIC_LVT_TIMER, VECTOR_TIMER); /* one-shot, unmasked */
+    lapic_write(LAPIC_LVT_TIMER, LAPIC_LVT_PERIODIC | VECTOR_TIMER);
     start_run(ALARM_MAX);
 }
 
 void clock_calibrate(void)
 {
-    refine_rate(1);
+    struct sample best = take_sample();
+
+    /* The boot is short: a pause of the host in mid-reading would weigh much. */
+    for (unsigned int i = 1; i < CALIBRATION_SAMPLES; i++) {
+        const struct sample sample = take_sample();
+
+        if (sample.slack < best.slack)
+            best = sample;
+    }
+    set_rate(run_length - best.left, best.ticks);
     base_time = scale(base_ticks);
     run_deadline = CLOCK_NEVER;
 }
 
 void clock_alarm_rang(void)
 {
-    running = false;
+    rang = true;
 }
 
 void clock_wake_at(uint64_t deadline)
 {
     const uint64_t now = clock_now();
 
-    if (running && run_deadline <= deadline && run_deadline > now)
+    if (!rang && run_deadline <= deadline && run_deadline > now)
         return;
-    if (running)
-        refine_rate(REFINE_AFTER);
-    uint64_t length = deadline > now ? deadline - now : 1;
+    refine_rate();
+    uint64_t length = deadline > now ? deadline - now : 0;
+    if (length < ALARM_MIN)
+        length = ALARM_MIN;
     if (length > ALARM_MAX)
         length = ALARM_MAX;
     run_deadline = now + length;

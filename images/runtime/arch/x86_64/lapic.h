@@ -15,6 +15,7 @@
 
 #define LAPIC_ENABLE 0x100
 #define LAPIC_LVT_MASKED 0x10000
+#define LAPIC_LVT_PERIODIC 0x20000
 #define LAPIC_DIVIDE_BY_1 0xb
 
 static inline void lapic_write(unsigned int reg, uint32_t value)

@@ -1,0 +1,65 @@
+#include "cmdline.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct guest_config config;
+
+static void good(const char *cmdline)
+{
+    const char *fault = cmdline_parse(cmdline, &config);
+
+    if (fault != NULL)
+        fprintf(stderr, "\"%s\": %s\n", cmdline, fault);
+    assert(fault == NULL);
+}
+
+static void bad(const char *cmdline, const char *key)
+{
+    const char *fault = cmdline_parse(cmdline, &config);
+
+    if (fault == NULL || strncmp(fault, key, strlen(key)) != 0)
+        fprintf(stderr, "\"%s\": %s\n", cmdline, fault == NULL ? "accepted" : fault);
+    assert(fault != NULL && strncmp(fault, key, strlen(key)) == 0);
+}
+
+int main(void)
+{
+    good("name=hello ip=10.77.0.10/24 gw=10.77.0.1 mac=52:54:00:aA:bb:cc");
+    assert(strcmp(config.name, "hello") == 0);
+    assert(config.address == __builtin_bswap32(0x0a4d000a) && config.netmask == __builtin_bswap32(0xffffff00));
+    assert(config.gateway == __builtin_bswap32(0x0a4d0001));
+    assert(config.has_mac && memcmp(config.mac, "\x52\x54\x00\xaa\xbb\xcc", 6) == 0);
+    good("  quiet ip=1.2.3.4/32   xname=x name=a-9  names=x gateway=y ");
+    assert(config.netmask == 0xffffffff && config.gateway == 0 && !config.has_mac);
+    good("name=a ip=255.0.0.1/1");
+    assert(config.netmask == __builtin_bswap32(0x80000000));
+
+    bad("", "name=");
+    bad("ip=10.0.0.1/8", "name=");
+    bad("name= ip=10.0.0.1/8", "name=");
+    bad("name=A ip=10.0.0.1/8", "name=");
+    bad("name=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa ip=10.0.0.1/8", "name=");
+    bad("name=a", "ip=");
+    static const char *const addresses[] = {
+        "",          "10.0.0.1",     "10.0.0.1/",     "10.0.0.1/0",    "10.0.0.1/33", "10.0.0.1/8x", "10.0.0/8",
+        "10.0.0.256/8", "10.0.0.0001/8", "10..0.1/8", ".10.0.0.1/8", "10.0.0.1.1/8", "-1.0.0.1/8", "10.0.0.1/ 8",
+    };
+    for (size_t i = 0; i < sizeof addresses / sizeof addresses[0]; i++) {
+        char cmdline[64];
+
+        snprintf(cmdline, sizeof cmdline, "name=a ip=%s", addresses[i]);
+        bad(cmdline, "ip=");
+    }
+    bad("name=a ip=10.0.0.1/8 gw=", "gw=");
+    bad("name=a ip=10.0.0.1/8 gw=0.0.0.0", "gw=");
+    bad("name=a ip=10.0.0.1/8 gw=11.0.0.1", "gw=");
+    bad("name=a ip=10.0.0.1/8 gw=10.0.0.1x", "gw=");
+    bad("name=a ip=10.0.0.1/8 mac=", "mac=");
+    bad("name=a ip=10.0.0.1/8 mac=52:54:00:aa:bb:c", "mac=");
+    bad("name=a ip=10.0.0.1/8 mac=52-54-00-aa-bb-cc", "mac=");
+    bad("name=a ip=10.0.0.1/8 mac=53:54:00:aa:bb:cc", "mac=");
+    puts("cmdline_test: ok");
+    return 0;
+}
