@@ -20,7 +20,8 @@ from jitsu.network.bridge import BridgeSettings
 from jitsu.network.capability import missing_capabilities
 from jitsu.network.host import HostNetwork
 from jitsu.summon.admission import Budget
-from jitsu.summon.summoner import Summoner, spec_of
+from jitsu.summon.summoner import Summoner
+from jitsu.summon.tenant import spec_of
 from jitsu.synjitsu.sentinel import Sentinel
 
 log = logging.getLogger(__name__)

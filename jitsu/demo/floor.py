@@ -26,7 +26,7 @@ from jitsu.network.frames import arp_request, mac_bytes
 from jitsu.network.namespace import inside
 from jitsu.network.netlink import GUEST_PORT, Netlink
 from jitsu.network.tap import open_tap
-from jitsu.summon.summoner import spec_of
+from jitsu.summon.tenant import spec_of
 
 _TAP = "jfloor"
 _ADDRESS = IPv4Address("10.77.0.190")

@@ -80,7 +80,8 @@ Listener = Callable[[DomainEvent], None]
 class Driver(Protocol):
     """Builds and ends domains. Every method but `capabilities` may raise `DomainError` or `HostError`.
 
-    The listener is called on the event loop, and never from inside one of the driver's own methods.
+    The listener is called on the event loop, never from inside one of the driver's own methods, and not about a domain
+    before the method that built it has returned.
     A domain that is destroyed on request reports nothing.
     """
 

@@ -13,15 +13,16 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from ipaddress import IPv4Address
 
 from jitsu.config import NetworkConfig, ServiceConfig
-from jitsu.domains.driver import Domain, DomainEvent, DomainSpec, Driver, Happening
+from jitsu.domains.driver import Domain, DomainEvent, Driver, Happening
 from jitsu.errors import DomainError, JitsuError
-from jitsu.network.frames import Segment, arp_request, read_segment
+from jitsu.network.frames import Segment, read_segment
 from jitsu.network.host import Network
 from jitsu.network.packet import Interest
 from jitsu.summon import machine
 from jitsu.summon.admission import Budget
+from jitsu.summon.delivery import deliver
 from jitsu.summon.machine import Phase, State
-from jitsu.summon.tenant import Holding, Row, Tenant
+from jitsu.summon.tenant import Holding, Row, Tenant, spec_of
 from jitsu.synjitsu.connections import ConnectionTable
 from jitsu.synjitsu.embryonic import Embryo, Verdict
 from jitsu.synjitsu.probe import Door, Probe
@@ -147,7 +148,7 @@ class Summoner:
         """Dismiss everybody, and wait for what is under way."""
         await asyncio.gather(*(self.stop(name, "the daemon stops") for name in self._tenants))
         while self._tasks:
-            await asyncio.gather(*self._tasks)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def tenant(self, service: str) -> Tenant:
         """The service of that name. Raises DomainError if there is none."""
@@ -267,11 +268,13 @@ class Summoner:
                     self._connect(tenant, holding)
             finally:
                 await _close_tap(tap, holding)
-        except JitsuError as error:
-            await self._abort(tenant, holding, error.message)
-            return
-        except OSError as error:
+        except (JitsuError, OSError) as error:
             await self._abort(tenant, holding, str(error))
+            return
+        except Exception:
+            # A fault of ours. Whoever waits is told all the same, and the service can be tried again.
+            log.exception("%s: cannot be started", tenant.name)
+            await self._abort(tenant, holding, "an error that nobody expected; the daemon's log has it")
             return
         with trace.span("answer"):
             self._step(tenant, machine.Launched())
@@ -340,44 +343,32 @@ class Summoner:
             with trace.span("gate"):
                 self._network.open_gate(tenant.service.mac, holding.port)
         except OSError as error:
-            # The port died with its domain, whose end is about to be reported. What is on hold waits for that.
-            log.error("%s: the gate cannot be opened: %s", tenant.name, error)
+            # Most likely the port died with its domain. A guest that nobody can reach is of no use in any case.
+            unwanted = machine.Unwanted(self._token(lambda problem: None), f"its gate cannot be opened: {error}")
+            asyncio.get_running_loop().call_soon(self._step, tenant, unwanted)
             return
         self.sentinel.step_aside(tenant.name)
         holding.serving_since = tenant.active = time.monotonic()
         if len(tenant.embryos):
             with trace.span("deliver"):
                 for embryo in tenant.embryos.release():
-                    self._deliver(tenant, embryo)
+                    deliver(tenant, embryo, self._settings)
         trace.finish("serving")
         log.info("%s: domain %d serves after %.1f ms", tenant.name, holding.domid, trace.record()["total_ms"])
-
-    def _deliver(self, tenant: Tenant, embryo: Embryo) -> None:
-        """Hand a SYN to the guest, and before it, in an ARP request, where the answer must go."""
-        holding = tenant.holding
-        segment = embryo.segment
-        tenant.connections.see(segment, to_guest=True)
-        local = IPv4Address(segment.source) in self._settings.address.network
-        neighbour = segment.source if local else self._settings.gateway.packed
-        try:
-            if holding is None or holding.channel is None:
-                raise OSError("the domain is gone")
-            holding.channel.send(arp_request(segment.source_mac, neighbour, tenant.mac, segment.target))
-            holding.channel.send(embryo.frame)
-        except OSError:
-            # The domain died under our hands. Its end is about to be reported, and finds this SYN on hold.
-            tenant.embryos.domain_ended()
-            tenant.embryos.hold(segment, embryo.frame, embryo.arrived)
 
     def _pass_on(self, tenant: Tenant, segment: Segment, frame: bytes) -> bool:
         """Hand over a SYN that reached the sentinel although the gate is open. False: the port is gone, hold it."""
         holding = tenant.holding
         if holding is None or holding.port is None:
             return False
-        if self._network.gate_unused(tenant.service.mac, holding.port) is None:
+        try:
+            if self._network.gate_unused(tenant.service.mac, holding.port) is None:
+                # Somebody removed the entry, or it went with the port: then there is none to point an entry at.
+                self._network.open_gate(tenant.service.mac, holding.port)
+        except OSError:
             return False
         if tenant.embryos.mark_delivered(segment):
-            self._deliver(tenant, Embryo(segment, frame, time.monotonic()))
+            deliver(tenant, Embryo(segment, frame, time.monotonic()), self._settings)
         return True
 
     def _dismiss(self, tenant: Tenant, reason: str) -> None:
@@ -460,25 +451,6 @@ class Summoner:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("an error that nobody expected", exc_info=task.exception())
-
-
-def spec_of(service: ServiceConfig, settings: NetworkConfig, domid: int = 0) -> DomainSpec:
-    """The domain of a service: what it was configured to be, and on its command line who and where it is."""
-    prefix = settings.address.network.prefixlen
-    own = f"name={service.name} ip={service.address}/{prefix} gw={settings.gateway} mac={service.mac}"
-    return DomainSpec(
-        service=service.name,
-        domid=domid,
-        kernel=service.kernel,
-        memory=service.memory,
-        cmdline=f"{service.cmdline} {own}".strip(),
-        mac=service.mac,
-        vcpus=service.vcpus,
-        initrd=service.initrd,
-        machine=service.machine,
-        tells_ready=service.ready == "told",
-        fingerprint=service.fingerprint,
-    )
 
 
 async def _close_tap(tap: int, holding: Holding) -> None:

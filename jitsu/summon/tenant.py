@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-from jitsu.config import ServiceConfig
-from jitsu.domains.driver import Domain
+from jitsu.config import NetworkConfig, ServiceConfig
+from jitsu.domains.driver import Domain, DomainSpec
 from jitsu.network.frames import mac_bytes
 from jitsu.network.host import Channel, Port
 from jitsu.summon.machine import Phase, State
@@ -105,3 +105,22 @@ class Tenant:
         if len(self.connections) and silence < self.service.linger:
             return False
         return silence >= self.service.idle
+
+
+def spec_of(service: ServiceConfig, settings: NetworkConfig, domid: int = 0) -> DomainSpec:
+    """The domain of a service: what it was configured to be, and on its command line who and where it is."""
+    prefix = settings.address.network.prefixlen
+    own = f"name={service.name} ip={service.address}/{prefix} gw={settings.gateway} mac={service.mac}"
+    return DomainSpec(
+        service=service.name,
+        domid=domid,
+        kernel=service.kernel,
+        memory=service.memory,
+        cmdline=f"{service.cmdline} {own}".strip(),
+        mac=service.mac,
+        vcpus=service.vcpus,
+        initrd=service.initrd,
+        machine=service.machine,
+        tells_ready=service.ready == "told",
+        fingerprint=service.fingerprint,
+    )

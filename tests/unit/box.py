@@ -16,7 +16,16 @@ from jitsu.domains.driver import Domain, DomainEvent, Happening, Listener
 from jitsu.domains.fake import Behaviour, FakeDriver
 from jitsu.errors import JitsuError
 from jitsu.network.fake import FakeChannel, FakeNetwork
-from jitsu.network.frames import RST, SYN, mac_bytes, read_arp, read_segment, tcp_segment
+from jitsu.network.frames import (
+    BROADCAST,
+    RST,
+    SYN,
+    arp_request,
+    mac_bytes,
+    read_arp,
+    read_segment,
+    tcp_segment,
+)
 from jitsu.network.host import Port
 from jitsu.network.packet import Interest
 from jitsu.summon.admission import Budget
@@ -186,6 +195,16 @@ class Box:
             assert answer.flags & RST
             found.append(answer.acknowledged - 1)
 
+    async def sentinel_answers(self, name: str = "hello") -> bool:
+        """Does the sentinel answer ARP in the service's name?"""
+        address = self.summoner.tenant(name).service.address.packed
+        self.wire.send(arp_request(CLIENT_MAC, CLIENT, BROADCAST, address))
+        await settled()
+        try:
+            return read_arp(self.wire.recv(2048)) is not None
+        except BlockingIOError:
+            return False
+
     async def serve(self, name: str = "hello") -> None:
         await self.summoner.start(name)
 
@@ -225,7 +244,10 @@ async def boxed(boot_limit: float = 30.0) -> AsyncIterator[Box]:
         ours.setblocking(False)
         theirs.setblocking(False)
         box = Box(ours.fileno(), theirs, boot_limit)
+        box.summoner.sentinel.start()
         yield box
+        box.summoner.sentinel.stop()
+        box.driver.may_end.set()
         await box.summoner.close()
         assert box.driver.running == {}, "a domain is left"
         assert box.network.gates == {}, "a gate is left open"

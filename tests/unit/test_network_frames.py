@@ -251,6 +251,10 @@ class TestSegment:
     def test_hostile_headers_are_of_no_interest(self, offset: int, value: bytes) -> None:
         assert read_segment(patched(syn(), offset, value)) is None
 
+    def test_tcp_that_begins_within_the_ip_header_is_of_no_interest(self) -> None:
+        # With a header of 16 octets, four too few, the acknowledged number stands where TCP says its own length.
+        assert read_segment(patched(syn(acknowledged=0x50000000), 14, b"\x44")) is None
+
     def test_a_frame_cut_anywhere_in_its_headers_is_of_no_interest(self) -> None:
         assert [read_segment(syn()[:length]) for length in range(54)] == [None] * 54
 

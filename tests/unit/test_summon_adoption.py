@@ -44,6 +44,7 @@ class TestServing:
         assert (row["state"], row["domid"], row["pid"], row["summons"]) == ("serving", 4, 4004, 0)
         assert row["up"] is not None
         assert box.network.gates == {HELLO.mac: "fake4"}
+        assert not await box.sentinel_answers()
 
     async def test_that_it_says_ready_once_more_changes_nothing(self, box: Box) -> None:
         gate_of(box, survivor())

@@ -13,6 +13,7 @@ from jitsu.errors import DomainError
 from jitsu.network.frames import ACK, FIN, RST, SYN, read_segment
 from jitsu.network.packet import Interest
 from jitsu.summon import summoner as summoning
+from jitsu.synjitsu import probe as probing
 from tests.unit.box import HELLO, NETWORK, NEVER, PROBED, Box, boxed, eventually, from_guest, packet, settled
 
 IMPATIENT = pytest.mark.parametrize("box", [0.0], indirect=True, ids=["impatient"])
@@ -66,20 +67,16 @@ class TestBoot:
         assert box.launches() == [1]
         assert box.summoner.tenant("hello").row()["last"] == "it reset itself"
 
-    async def test_a_gate_that_cannot_be_opened_leaves_nobody_waiting(
-        self, box: Box, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    async def test_a_guest_whose_gate_cannot_be_opened_is_ended_and_who_knocked_is_reset(self, box: Box) -> None:
         box.network.locked = OSError(errno.ENODEV, "No such device")
         box.knock(5)
-        await box.summoner.start("hello")
-        delivered = list(box.guest().sent)
-        box.network.locked = None
-        box.driver.happen(box.domain(1), Happening.CRASHED, "its port is gone")
-        await eventually(lambda: box.launches() == [1, 2] and box.state() == "serving")
+        await eventually(lambda: box.state() == "serving")
+        await eventually(lambda: box.state() == "asleep")
 
-        assert delivered == []
-        assert "the gate cannot be opened: [Errno 19] No such device" in caplog.text
-        assert len(box.guest(2).sent) == 2
+        assert len(box.resets()) == 1
+        assert box.guest().sent == []
+        assert box.launches() == [1]
+        assert box.summoner.tenant("hello").last == "its gate cannot be opened: [Errno 19] No such device"
 
 
 class TestProbe:
@@ -100,6 +97,7 @@ class TestProbe:
         await eventually(lambda: box.state("probed") == "booting")
         guest = box.guest()
         probe = next(frame for frame in guest.sent if read_segment(frame) is not None)
+        guest.reader(probe, True)
         guest.reader(from_guest(probe, SYN | ACK), False)
 
         assert box.state("probed") == "serving"
@@ -108,26 +106,34 @@ class TestProbe:
         assert guest.interest is Interest.CONNECTIONS
         assert box.summoner.tenant("probed").row()["connections"] == 1, "the probe is not anybody's connection"
 
-    async def test_a_probe_ends_with_its_guest(self, box: Box) -> None:
+    async def test_a_probe_ends_with_its_guest(self, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(probing, "FIRST_INTERVAL", 0.0)
         box.driver.behaviours["probed"] = NEVER
         box.ask("probed")
         await eventually(lambda: box.state("probed") == "booting")
         guest = box.guest()
+        await eventually(lambda: len(guest.sent) > 4)
         probe = next(frame for frame in guest.sent if read_segment(frame) is not None)
         box.driver.happen(box.domain(), Happening.CRASHED, "gone")
         await settled()
         guest.closed = False
+        before = len(guest.sent)
+        await settled()
         guest.reader(from_guest(probe, SYN | ACK), False)
 
+        assert read_segment(guest.sent[before]) is not None, "a late answer is reset"
+        assert len(guest.sent) == before + 1
         assert box.state("probed") == "asleep"
 
 
 class TestCrash:
     async def test_a_guest_that_crashes_while_it_serves_is_asleep_again(self, box: Box) -> None:
         await box.serve()
+        box.guest().reader(packet(SYN), True)
         box.driver.happen(box.domain(), Happening.CRASHED, "the guest reset itself")
         await settled()
 
+        assert await box.sentinel_answers()
         row = box.summoner.tenant("hello").row()
         assert (row["state"], row["last"], row["connections"]) == ("asleep", "the guest reset itself", 0)
         assert box.guest().closed
@@ -136,8 +142,10 @@ class TestCrash:
     async def test_a_syn_that_a_dying_guest_did_not_get_summons_the_next(self, box: Box) -> None:
         await box.serve()
         box.network.gates.clear()
+        box.network.locked = OSError(errno.ENODEV, "No such device")
         frame = box.knock(5)
         held = box.summoner.tenant("hello").row()["held"]
+        box.network.locked = None
         box.driver.happen(box.domain(), Happening.CRASHED, "the guest reset itself")
         await eventually(lambda: box.state() == "serving")
 
@@ -146,6 +154,15 @@ class TestCrash:
         assert box.guest(2).sent[1] == frame
         assert box.trace()["cause"] == "syn"
         assert box.resets() == []
+
+    async def test_a_gate_that_somebody_removed_is_opened_again_by_the_next_syn(self, box: Box) -> None:
+        await box.serve()
+        box.network.gates.clear()
+        frame = box.knock(5)
+
+        assert box.guest().sent[-1] == frame
+        assert list(box.network.gates.values()) == [box.guest().port.name]
+        assert box.launches() == [1]
 
     async def test_a_syn_that_was_lost_on_its_way_into_the_guest_is_held_for_the_next(self, box: Box) -> None:
         await box.serve()
@@ -208,6 +225,7 @@ class TestDismissal:
         answers = box.ask()
         await settled()
         meanwhile = (list(answers), box.launches())
+        assert await box.sentinel_answers(), "until the next one serves"
         box.driver.may_end.set()
         await stopping
         await eventually(lambda: bool(answers))

@@ -12,7 +12,7 @@ from jitsu.domains.fake import Behaviour
 from jitsu.errors import DomainError, HostError
 from jitsu.network.frames import ACK, FIN, mac_bytes, read_arp
 from jitsu.network.host import Port
-from jitsu.summon.summoner import spec_of
+from jitsu.summon.tenant import spec_of
 from tests.unit.box import (
     CLIENT,
     CLIENT_MAC,
@@ -108,11 +108,28 @@ class TestSummon:
         box.knock()
         held_at = box.summoner.tenant("hello").active
         box.driver.happen(box.domain(), Happening.READY)
-        await box.summoner.stop("hello")
+        box.driver.happen(box.domain(), Happening.CRASHED, "the guest reset itself")
         box.ask()
-        await eventually(lambda: box.state() == "booting")
+        await eventually(lambda: box.launches() == [1, 2])
 
         assert box.summoner.traces.last(1)[0].origin > held_at
+
+    async def test_a_trace_does_not_begin_with_a_wish_that_was_disappointed(self, box: Box) -> None:
+        await box.serve()
+        box.driver.may_end.clear()
+        stopping = [asyncio.create_task(box.summoner.stop("hello"))]
+        await eventually(lambda: box.state() == "dismissing")
+        disappointed = box.ask()
+        asked_at = box.summoner.tenant("hello").active
+        stopping.append(asyncio.create_task(box.summoner.stop("hello")))
+        await eventually(lambda: bool(disappointed))
+        box.driver.may_end.set()
+        await asyncio.gather(*stopping)
+        box.ask()
+        await eventually(lambda: box.launches() == [1, 2])
+
+        assert disappointed == [False]
+        assert box.summoner.traces.last(1)[0].origin > asked_at
 
 
 class TestRefusal:
@@ -197,6 +214,16 @@ class TestHold:
         assert (arp.sender, arp.sender_mac, arp.target) == (CLIENT, CLIENT_MAC, HELLO.address.packed)
         assert asked[:6] == mac_bytes(HELLO.mac)
 
+    async def test_the_sentinel_answers_for_the_guest_until_it_serves(self, box: Box) -> None:
+        box.driver.behaviours["hello"] = NEVER
+        asleep = await box.sentinel_answers()
+        box.knock()
+        await eventually(lambda: box.state() == "booting")
+        booting = await box.sentinel_answers()
+        box.driver.happen(box.domain(), Happening.READY)
+
+        assert (asleep, booting, await box.sentinel_answers()) == (True, True, False)
+
     async def test_the_way_to_a_client_from_far_away_is_the_gateway(self, box: Box) -> None:
         box.knock(client=STRANGER)
         await eventually(lambda: box.state() == "serving")
@@ -221,6 +248,7 @@ class TestHold:
         box.knock(2)
 
         assert box.guest().sent[1::2] == frames
+        assert box.summoner.tenant("hello").row()["connections"] == 1, "one client and port, three numbers"
 
     async def test_a_client_that_had_to_repeat_itself_is_noted(self, box: Box) -> None:
         box.driver.behaviours["hello"] = NEVER
