@@ -9,7 +9,7 @@ SEED ?= 1
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # Debian packages: what jitsu runs, what the tests hold it against, and what the recipes say that they need.
-PACKAGES := python3-venv qemu-system-x86 iproute2 curl bind9-dnsutils \
+PACKAGES := python3-venv qemu-system-x86 iproute2 curl bind9-dnsutils libc6-dev \
 	$(sort $(shell sed -n 's/^packages *= *\[\(.*\)\].*/\1/p' images/*/recipe.toml 2>/dev/null | tr -d '",'))
 
 .PHONY: setup demo test check soak bench clean
@@ -36,11 +36,11 @@ demo: setup
 # Every suite at a size that fits: SUITE=name runs one.
 test: setup
 	@$(if $(filter $(SUITES),$(SUITE)),$(MAKE) --no-print-directory check)
-	@for suite in $(SUITE); do \
+	@failed=0; for suite in $(SUITE); do \
 	    begin=$$(date +%s); \
-	    $(BIN)/pytest tests/$$suite --require-capabilities || exit 1; \
+	    $(BIN)/pytest tests/$$suite --require-capabilities || failed=1; \
 	    echo "suite $$suite: $$(( ($$(date +%s) - begin) / 60 )) min $$(( ($$(date +%s) - begin) % 60 )) s"; \
-	done
+	done; exit $$failed
 
 # The same suites at full count. Seeded, and resumable: what passed under this seed is not run again.
 soak: setup
