@@ -97,6 +97,7 @@ class Daemon:
             stack.push_async_callback(directory.stop)
             await directory.start()
             sentinel.start()
+            sentinel.announce()
             stack.callback(sentinel.stop)
             control = ControlServer(runtime / SOCKET_NAME, self._handlers(summoner))
             await control.start()

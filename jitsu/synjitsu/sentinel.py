@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Protocol
 
-from jitsu.network.frames import RST, Segment, arp_reply, mac_bytes, read_arp, read_segment, reset_for
+from jitsu.network.frames import (
+    BROADCAST,
+    RST,
+    Segment,
+    arp_reply,
+    arp_request,
+    mac_bytes,
+    read_arp,
+    read_segment,
+    reset_for,
+)
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +71,15 @@ class Sentinel:
     def start(self) -> None:
         os.set_blocking(self._fd, False)
         asyncio.get_running_loop().add_reader(self._fd, self._readable)
+
+    def announce(self) -> None:
+        """Tell everybody where the services are (an ARP announcement each, RFC 5227 section 3).
+
+        A client that asked while no daemon ran is about to give up, and takes the next connection with it: this
+        brings its packets on the way. A guest that is awake has the same MAC, and our port teaches the bridge nothing.
+        """
+        for sleeper in self._by_service.values():
+            self._send(arp_request(sleeper.mac, sleeper.address, BROADCAST, sleeper.address))
 
     def stop(self) -> None:
         asyncio.get_running_loop().remove_reader(self._fd)

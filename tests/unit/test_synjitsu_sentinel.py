@@ -153,6 +153,15 @@ class TestArp:
 
         assert await wire.carries(arp_reply(request, CLIENT_MAC)) == []
 
+    async def test_every_service_is_announced_to_those_who_wait_for_an_answer(self, wire: Wire) -> None:
+        wire.sentinel.step_aside("world")
+        wire.sentinel.announce()
+
+        assert await wire.carries() == [
+            arp_request(mac_bytes(HELLO_MAC), HELLO, BROADCAST, HELLO),
+            arp_request(mac_bytes(WORLD_MAC), WORLD, BROADCAST, WORLD),
+        ]
+
 
 class TestTcp:
     async def test_a_syn_is_reported_as_it_came_and_not_answered(self, wire: Wire) -> None:

@@ -8,7 +8,7 @@ import pytest
 from jitsu.demo.client import Client, SynCounter
 from jitsu.demo.stage import ZONE, Cast, Stage
 from jitsu.trace import TraceRecord
-from tests.vm.witness import SynWitness, belongings, row, until_asleep
+from tests.vm.witness import SynWitness, belongings, nothing_is_left, row, until_asleep
 
 pytestmark = [pytest.mark.usefixtures("private_network"), pytest.mark.timeout(600)]
 
@@ -40,7 +40,7 @@ def test_a_bare_syn_is_held_and_repeated_and_delivered_once(linux: Stage) -> Non
     ours = {syn: count for syn, count in witness.delivered.items() if syn in witness.arrived}
     assert list(ours.values()) == [1]
     linux.ask("stop", service="linux")
-    assert belongings(linux) == before
+    nothing_is_left(linux, before)
     print(
         f"boot {trace['total_ms']:.0f} ms, first byte after {visit.http_ms:.0f} ms, {visit.syn_sent} SYNs, delivered 1"
     )

@@ -99,6 +99,16 @@ def belongings(stage: Stage) -> dict[str, list[str]]:
     }
 
 
+def nothing_is_left(stage: Stage, before: dict[str, list[str]]) -> None:
+    """Assert that the stage has what it had before, as soon as what was just closed is gone; five seconds at most."""
+    tick = threading.Event()
+    for _ in range(50):
+        if belongings(stage) == before:
+            return
+        tick.wait(0.1)
+    assert belongings(stage) == before
+
+
 def monitors(stage: Stage) -> list[str]:
     """The QEMU processes of this stage's daemon, by process id."""
     found = []
