@@ -1,6 +1,7 @@
 """The main job, many times over: real guests, real packets, and a witness of each SYN."""
 
 import random
+import socket
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 
 from jitsu.demo.client import Client, SynCounter, Visit
 from jitsu.demo.stage import ZONE, Cast, Stage
+from jitsu.network.namespace import inside
 from jitsu.trace import TraceRecord
-from tests.vm.witness import SynWitness, belongings, nothing_is_left, until_asleep
+from tests.vm.witness import SynWitness, belongings, nothing_is_left, row, until_asleep
 
 pytestmark = [pytest.mark.usefixtures("private_network"), pytest.mark.timeout(900)]
 
@@ -101,3 +103,31 @@ def test_a_guest_that_nobody_uses_is_dismissed_and_comes_back(hello: Path) -> No
             assert dismissed["summons"] == turn
             assert "idle for" in dismissed["last"]
             nothing_is_left(stage, before)
+
+
+def test_an_open_connection_keeps_its_guest_and_a_question_does_for_a_while(hello: Path) -> None:
+    with (
+        Stage([Cast("www", hello, {"idle": 0.5})]) as stage,
+        SynCounter(stage.client) as counter,
+    ):
+        client = Client(stage.client, counter)
+        with inside(stage.client):
+            connection = socket.create_connection((str(stage.config.services["www"].address), 80), timeout=10)
+        with connection:
+            threading.Event().wait(2)
+            kept = row(stage, "www")
+            assert (kept["state"], kept["connections"]) == ("serving", 1)
+        until_asleep(stage, "www")
+        for _ in range(6):
+            client.resolve(f"www.{ZONE}")
+            threading.Event().wait(0.25)
+        assert row(stage, "www")["state"] == "serving"
+        assert until_asleep(stage, "www")["summons"] == 2
+
+
+def test_an_open_connection_that_is_silent_for_too_long_keeps_nobody(hello: Path) -> None:
+    with Stage([Cast("www", hello, {"idle": 0.5, "linger": 1.5})]) as stage:
+        with inside(stage.client):
+            connection = socket.create_connection((str(stage.config.services["www"].address), 80), timeout=10)
+        with connection:
+            assert "idle for" in until_asleep(stage, "www")["last"]
