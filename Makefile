@@ -8,33 +8,43 @@ SUITE ?= $(SUITES)
 SEED ?= 1
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-# Debian packages: what jitsu runs, what the tests hold it against, and what the recipes say that they need.
-PACKAGES := python3-venv qemu-system-x86 iproute2 curl bind9-dnsutils libc6-dev \
+# Debian packages: what jitsu runs and what the recipes say that they need; and what the tests hold it against.
+PACKAGES := python3-venv qemu-system-x86 iproute2 \
 	$(sort $(shell sed -n 's/^packages *= *\[\(.*\)\].*/\1/p' images/*/recipe.toml 2>/dev/null | tr -d '",'))
+TEST_PACKAGES := bind9-dnsutils curl knot-dnsutils libc6-dev systemd unbound
+
+# Install what is missing of the packages $(1). No service that comes with one is started: systemctl is told that it
+# runs where there is no systemd.
+install = missing=""; for package in $(1); do \
+	    dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	    echo "installing:$$missing"; \
+	    $(SUDO) apt-get update -qq && \
+	    $(SUDO) env SYSTEMD_OFFLINE=1 DEBIAN_FRONTEND=noninteractive \
+	        apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
 
 .PHONY: setup demo test check soak bench clean
 
 setup: $(VENV)/ready
 
 $(VENV)/ready: Makefile pyproject.toml $(wildcard images/*/recipe.toml)
-	@missing=""; for package in $(PACKAGES); do \
-	    dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || missing="$$missing $$package"; \
-	done; \
-	if [ -n "$$missing" ]; then \
-	    echo "installing:$$missing"; \
-	    $(SUDO) apt-get update -qq && \
-	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	fi
+	@$(call install,$(PACKAGES))
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@echo "installing the Python packages into $(VENV)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(VENV)/ready-to-test: $(VENV)/ready
+	@$(call install,$(TEST_PACKAGES))
 	@touch $@
 
 demo: setup
 	@$(BIN)/jitsu demo
 
 # Every suite at a size that fits: SUITE=name runs one.
-test: setup
+test: $(VENV)/ready-to-test
 	@$(if $(filter $(SUITES),$(SUITE)),$(MAKE) --no-print-directory check)
 	@failed=0; for suite in $(SUITE); do \
 	    begin=$$(date +%s); \
@@ -43,7 +53,7 @@ test: setup
 	done; exit $$failed
 
 # The same suites at full count. Seeded, and resumable: what passed under this seed is not run again.
-soak: setup
+soak: $(VENV)/ready-to-test
 	@$(BIN)/pytest $(addprefix tests/,$(SUITE)) --full --seed $(SEED) --ledger .soak/$(SEED).json --timeout 7200
 
 check: setup

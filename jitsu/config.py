@@ -26,7 +26,8 @@ _SIZE = re.compile(r"(\d{1,9})\s*(KiB|MiB|GiB)")
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _MACHINES = ("microvm", "q35")
 _READY = ("told", "probe")
-_POLICY = ("names", "ttl", "idle", "linger")
+_SRV = re.compile(r"_[a-z0-9-]{1,15}\._(?:tcp|udp)")
+_POLICY = ("names", "ttl", "txt", "srv", "idle", "linger")
 """Keys of a service that may change under a running guest."""
 
 
@@ -41,11 +42,14 @@ class DaemonConfig:
 
 @dataclass(frozen=True, slots=True)
 class DnsConfig:
-    """[dns]: the zone, the addresses it is served on, the TTL of its records in seconds."""
+    """[dns]: the zone, the addresses it is served on, the TTL of its records in seconds, this board's name as one of
+    the zone's name servers (below the zone), and the other boards' names (in full) and IPv4 addresses."""
 
     zone: str
     listen: tuple[tuple[str, int], ...]
     ttl: int
+    name: str
+    nameservers: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,9 @@ class ServiceConfig:
     idle: float
     linger: float
     """Seconds of silence after which even an open connection no longer keeps the guest."""
+    txt: tuple[str, ...] = ()
+    srv: tuple[tuple[str, int], ...] = ()
+    """Pairs as in `("_http._tcp", 80)`."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -111,8 +118,29 @@ class Config:
     services: Mapping[str, ServiceConfig]
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key that is in effect, its value as TOML has it; `stated` if the file says so, else it is a default."""
+
+    section: str
+    key: str
+    value: Any
+    stated: bool
+
+
 def load(path: Path) -> Config:
     """Read and check a configuration file. Raises ConfigError."""
+    return _Reader(path, _parse(path)).config()
+
+
+def settings(path: Path) -> list[Setting]:
+    """Every key that is in effect, section by section, defaults included. Raises ConfigError where `load` does."""
+    reader = _Reader(path, _parse(path))
+    reader.config()
+    return [setting for table in reader.tables for setting in table.settings]
+
+
+def _parse(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -123,11 +151,10 @@ def load(path: Path) -> Config:
             f"{path} cannot be read: {reason}", hint="name a readable file with: -c jitsu.toml"
         ) from error
     try:
-        data = tomllib.loads(text)
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         # TOMLDecodeError is a ValueError; so is a number of thousands of digits, which tomllib lets pass.
         raise ConfigError(f"{path} is not TOML: {error}", hint="mend that line; strings want quotes") from error
-    return _Reader(path, data).config()
 
 
 class _Table:
@@ -139,6 +166,7 @@ class _Table:
             raise ConfigError(f"{path}: {name} is not a table", hint=f"write it as a section: [{name}]")
         self._left: dict[str, Any] = dict(data)
         self._known: list[str] = []
+        self.settings: list[Setting] = []
 
     def wrong(self, key: str, problem: str, hint: str) -> NoReturn:
         raise ConfigError(" ".join(filter(None, (f"{self.path}: [{self.name}]", key, problem))), hint=hint)
@@ -216,11 +244,12 @@ class _Table:
 
     def _take(self, key: str, default: Any, hint: str) -> Any:
         self._known.append(key)
-        if key in self._left:
-            return self._left.pop(key)
-        if default is None:
+        stated = key in self._left
+        if not stated and default is None:
             self.wrong(key, "is missing", hint)
-        return default
+        value = self._left.pop(key) if stated else default
+        self.settings.append(Setting(self.name, key, value, stated))
+        return value
 
 
 class _Reader:
@@ -228,6 +257,7 @@ class _Reader:
 
     def __init__(self, path: Path, data: dict[str, Any]) -> None:
         self._path, self._data = path, data
+        self.tables: list[_Table] = []
 
     def config(self) -> Config:
         known = ("daemon", "dns", "network", "limits", "service")
@@ -244,11 +274,16 @@ class _Reader:
         services = {service.name: service for service in self._services(daemon, network, dns)}
         if not services:
             raise ConfigError(f"{self._path}: no service is defined", hint="add a section [service.NAME] with a kernel")
-        self._check_apart(services, network)
+        self._check_apart(services, network, dns)
         return Config(self._path, daemon, dns, network, limits, services)
 
     def _table(self, name: str) -> _Table:
-        return _Table(self._path, name, self._data.get(name, {}))
+        return self._opened(name, self._data.get(name, {}))
+
+    def _opened(self, name: str, data: Any) -> _Table:
+        table = _Table(self._path, name, data)
+        self.tables.append(table)
+        return table
 
     def _daemon(self) -> DaemonConfig:
         table = self._table("daemon")
@@ -293,14 +328,33 @@ class _Reader:
     def _dns(self, network: NetworkConfig) -> DnsConfig:
         table = self._table("dns")
         zone = table.text("zone", "jitsu.test").rstrip(".").lower()
-        if not zone or len(zone) > 200 or not all(_NAME.fullmatch(label) for label in zone.split(".")):
+        if len(zone) > 200 or not _is_name(zone):
             table.wrong("zone", f"cannot be {zone!r}", "write a domain name, as in board.example.org")
         listen = tuple(self._endpoint(table, text) for text in table.texts("listen", (f"{network.address.ip}:53",)))
         if not listen:
             table.wrong("listen", "is empty", f'write: listen = ["{network.address.ip}:53"]')
         ttl = table.number("ttl", 60, 0, 2**31 - 1)
+        name = table.text("name", "ns").lower()
+        if not _is_name(name):
+            table.wrong("name", f"cannot be {name!r}", "use a name below the zone, as in ns1")
+        others = tuple(self._nameserver(table, text) for text in table.texts("nameservers", ()))
+        if len({f"{name}.{zone}", *(other for other, _ in others)}) <= len(others):
+            table.wrong("nameservers", "has a name twice", f"list the other boards once; this one is {name}.{zone}")
+        if len(others) > 12:
+            table.wrong("nameservers", f"are {len(others)}", "list at most 12 others")
         table.done()
-        return DnsConfig(zone, listen, ttl)
+        return DnsConfig(zone, listen, ttl, name, others)
+
+    @staticmethod
+    def _nameserver(table: _Table, text: str) -> tuple[str, str]:
+        name, _, address = text.strip().lower().partition(" ")
+        name = name.rstrip(".")
+        if "." not in name or len(name) > 200 or not _is_name(name):
+            table.wrong("nameservers", f"cannot contain {text!r}", "write name and address: ns2.example.org 192.0.2.2")
+        try:
+            return name, str(IPv4Address(address.strip()))
+        except AddressValueError:
+            table.wrong("nameservers", f"has no IPv4 address in {text!r}", f"add it: {name} 192.0.2.2")
 
     @staticmethod
     def _endpoint(table: _Table, text: str) -> tuple[str, int]:
@@ -326,7 +380,7 @@ class _Reader:
         if not isinstance(sections, dict):
             raise ConfigError(f"{self._path}: service is not a table", hint="write sections: [service.NAME]")
         for name, data in sections.items():
-            table = _Table(self._path, f"service.{name}", data)
+            table = self._opened(f"service.{name}", data)
             if not _NAME.fullmatch(name):
                 table.wrong("", "has a name that cannot be", "use lower-case letters, digits and hyphens, 63 at most")
             yield self._service(name, table, daemon, network, dns)
@@ -365,25 +419,43 @@ class _Reader:
             ttl=table.number("ttl", dns.ttl, 0, 2**31 - 1),
             idle=table.seconds("idle", 60, 0.1),
             linger=table.seconds("linger", 3600, 0.1),
+            txt=table.texts("txt", ()),
+            srv=tuple(self._srv(table, text) for text in table.texts("srv", ())),
         )
         if len(service.cmdline) > 1024 or not service.cmdline.isprintable():
             table.wrong("cmdline", "cannot be passed to a kernel", "use at most 1,024 printable characters")
         for label in service.names:
-            if label != "@" and not all(_NAME.fullmatch(part) for part in label.split(".")):
+            if label != "@" and not _is_name(label):
                 table.wrong(
                     "names", f"cannot contain {label!r}", "use names below the zone, as in www, or @ for the zone"
                 )
+        if len(service.txt) > 16 or not all(0 < len(text.encode()) < 256 for text in service.txt):
+            table.wrong("txt", "cannot be served", "use at most 16 texts of 1 to 255 bytes; each is a record")
+        if len(set(service.srv)) < len(service.srv):
+            table.wrong("srv", "has the same port twice", "once is enough")
+        if not service.names and (service.txt or service.srv):
+            table.wrong("names", "is empty, so nobody could ask for txt and srv", f'write: names = ["{name}"]')
         table.done()
         return service
 
-    def _check_apart(self, services: Mapping[str, ServiceConfig], network: NetworkConfig) -> None:
+    @staticmethod
+    def _srv(table: _Table, text: str) -> tuple[str, int]:
+        owner, _, port = text.strip().lower().partition(" ")
+        port = port.strip()
+        if not _SRV.fullmatch(owner) or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
+            table.wrong("srv", f"cannot contain {text!r}", "write protocol and port, as in _http._tcp 80")
+        return owner, int(port)
+
+    def _check_apart(self, services: Mapping[str, ServiceConfig], network: NetworkConfig, dns: DnsConfig) -> None:
         """No two services, and no service and the host, may share what must be their own."""
         taken = {
             f"address {network.gateway}": "[network] gateway",
             f"address {network.address.ip}": "[network] address",
             f"address {network.probe}": "[network] probe",
-            "name ns": "the zone's own name server",
+            f"name {dns.name}": "the zone's own name server",
         }
+        for name, _ in dns.nameservers:
+            taken[f"name {'@' if name == dns.zone else name.removesuffix(f'.{dns.zone}')}"] = "[dns] nameservers"
         for service in services.values():
             own = [f"address {service.address}", f"mac {service.mac}", *(f"name {label}" for label in service.names)]
             for thing in own:
@@ -393,6 +465,10 @@ class _Reader:
                         hint="give each its own",
                     )
                 taken[thing] = f"[service.{service.name}]"
+
+
+def _is_name(text: str) -> bool:
+    return all(_NAME.fullmatch(label) for label in text.split("."))
 
 
 def _derived_mac(instance: str, service: str) -> str:

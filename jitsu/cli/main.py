@@ -2,20 +2,24 @@
 
 import importlib
 import json
+import os
 import sys
 import traceback
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from jitsu import __version__
 from jitsu.errors import JitsuError
 
 _COMMANDS = {
+    "completion": ("jitsu.cli.completion", "Print the script with which a shell completes what you type."),
+    "config": ("jitsu.cli.config", "Check the configuration, or show what is in effect."),
     "demo": ("jitsu.cli.demo", "See it work: private namespaces, real guests, a client, and a waterfall."),
     "doctor": ("jitsu.cli.doctor", "Look for what would keep jitsu from working here, with a cure for each finding."),
-    "image": ("jitsu.cli.image", "Build a guest image from its recipe, or list the recipes."),
-    "logs": ("jitsu.cli.logs", "Show what a guest printed on its console."),
+    "image": ("jitsu.cli.image", "Build guest images from their recipes, list them, look into them."),
+    "logs": ("jitsu.cli.logs", "Show what guests printed on their consoles, and follow them."),
     "ps": ("jitsu.cli.ps", "List the services and the state of each."),
     "serve": ("jitsu.cli.serve", "Run the daemon in the foreground."),
     "start": ("jitsu.cli.start", "Summon services by hand; returns when they serve."),
@@ -41,16 +45,24 @@ class _LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in sorted(_COMMANDS.items())])
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the commands without importing any of them."""
+        found = [(name, text) for name, (_, text) in sorted(_COMMANDS.items()) if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=text) for name, text in found), *options]
+
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="jitsu")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def cli(debug: bool) -> None:
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
     """Jitsu is inetd for virtual machines: a DNS question or a TCP SYN summons a VM, silence dismisses it.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 configuration, 4 this machine lacks something, 5 taken by somebody
     else, 6 a domain failed, 7 no daemon or it refused, 8 a recipe failed, 130 interrupted.
     """
+    ctx.color = _colour()
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -77,9 +89,14 @@ def report(error: JitsuError, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(error.as_json()), err=True)
         return
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True)
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True, color=_colour())
     if error.hint:
-        click.echo(f" {click.style('hint:', bold=True)} {error.hint}", err=True)
+        click.echo(f" {click.style('hint:', bold=True)} {error.hint}", err=True, color=_colour())
+
+
+def _colour() -> bool | None:
+    """What click is told about colours: never with NO_COLOR, else where there is a terminal."""
+    return False if os.environ.get("NO_COLOR") else None
 
 
 def _wants_json(arguments: list[Any]) -> bool:

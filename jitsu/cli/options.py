@@ -3,12 +3,15 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
+from click.shell_completion import CompletionItem
 
 from jitsu.config import DEFAULT_PATH, Config, load
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -39,8 +42,17 @@ def output_option(function: _F) -> _F:
     )(function)
 
 
-def console() -> Console:
-    """Where tables are printed: colours only on a terminal, and never with NO_COLOR."""
+def complete_service(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The services of the configuration, for the shell. None if there is no configuration that can be read."""
+    config = ctx.params.get("config")
+    names = config.services if isinstance(config, Config) else ()
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def console() -> "Console":
+    """Where pictures are printed: colours only on a terminal, and never with NO_COLOR."""
+    from rich.console import Console
+
     return Console(highlight=False, soft_wrap=True)
 
 

@@ -1,42 +1,67 @@
 """`jitsu ps`."""
 
-import click
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING
 
-from jitsu.cli.options import config_option, console, output_option, print_json
+import click
+
+from jitsu.cli.columns import columns
+from jitsu.cli.options import config_option, output_option, print_json
 from jitsu.config import Config
 from jitsu.daemon.client import ask
-from jitsu.summon.tenant import Row
 
-_COLOURS = {"serving": "green", "booting": "yellow", "starting": "yellow", "dismissing": "yellow", "asleep": "dim"}
+if TYPE_CHECKING:
+    # Only a name for a dictionary, and with it would come half of the daemon.
+    from jitsu.summon.tenant import Row
+
+_COLOURS = {
+    "serving": "green",
+    "booting": "yellow",
+    "starting": "yellow",
+    "dismissing": "yellow",
+    "asleep": "bright_black",
+}
+_TITLES = ("SERVICE", "STATE", "ADDRESS", "DOMID", "UP", "CONNECTIONS", "SUMMONS", "LAST END")
+_VERBOSE = (*_TITLES[:4], "PID", "MEMORY", "UP", "CONNECTIONS", "HELD", "SUMMONS", "NAMES", "LAST END")
 
 
 @click.command("ps", epilog="Example: jitsu ps -o json | jq '.[] | select(.state == \"serving\")'")
 @config_option
 @output_option
-def command(config: Config, output: str) -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Also process, memory, SYNs on hold and names.")
+@click.option("-q", "--quiet", is_flag=True, help="The names of the services and nothing else.")
+def command(config: Config, output: str, verbose: bool, quiet: bool) -> None:
     """List the services and the state of each."""
     rows: list[Row] = ask(config.daemon.runtime, "ps")
+    names = [row["service"] for row in rows]
     if output == "json":
-        print_json(rows)
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("SERVICE", "STATE", "ADDRESS", "DOMID", "UP", "CONNECTIONS", "SUMMONS", "LAST END"):
-        table.add_column(title, no_wrap=title != "LAST END")
-    for row in rows:
-        table.add_row(
-            row["service"],
-            Text(row["state"], style=_COLOURS[row["state"]]),
-            row["address"],
-            "-" if row["domid"] is None else str(row["domid"]),
-            "-" if row["up"] is None else _duration(row["up"]),
-            str(row["connections"]),
-            str(row["summons"]),
-            # As it is: brackets in it are no markup of ours, and some of it was said by guests.
-            Text(row["last"] or "-"),
-        )
-    console().print(table)
+        print_json(names if quiet else rows)
+    elif quiet:
+        click.echo("".join(f"{name}\n" for name in names), nl=False)
+    else:
+        titles = _VERBOSE if verbose else _TITLES
+        cells = [[shown[title] for title in titles] for shown in map(_shown, rows)]
+        click.echo(columns(titles, cells, paint={"STATE": _COLOURS}))
+
+
+def _shown(row: "Row") -> dict[str, str]:
+    return {
+        "SERVICE": row["service"],
+        "STATE": row["state"],
+        "ADDRESS": row["address"],
+        "DOMID": _known(row["domid"]),
+        "PID": _known(row["pid"]),
+        "MEMORY": f"{row['memory'] / (1 << 20):g} MiB",
+        "UP": "-" if row["up"] is None else _duration(row["up"]),
+        "CONNECTIONS": str(row["connections"]),
+        "HELD": str(row["held"]),
+        "SUMMONS": str(row["summons"]),
+        "NAMES": ",".join(row["names"]) or "-",
+        "LAST END": row["last"] or "-",
+    }
+
+
+def _known(number: int | None) -> str:
+    return "-" if number is None else str(number)
 
 
 def _duration(seconds: float) -> str:

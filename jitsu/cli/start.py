@@ -2,7 +2,7 @@
 
 import click
 
-from jitsu.cli.options import config_option, output_option, print_json
+from jitsu.cli.options import complete_service, config_option, output_option, print_json
 from jitsu.config import Config
 from jitsu.daemon.client import ask
 
@@ -10,7 +10,7 @@ from jitsu.daemon.client import ask
 @click.command("start", epilog="Example: jitsu start hello")
 @config_option
 @output_option
-@click.argument("services", nargs=-1, required=True, metavar="SERVICE...")
+@click.argument("services", nargs=-1, required=True, metavar="SERVICE...", shell_complete=complete_service)
 def command(config: Config, output: str, services: tuple[str, ...]) -> None:
     """Summon services by hand; returns when they serve."""
     for service in services:

@@ -10,6 +10,7 @@ the group's (0660).
 import asyncio
 import json
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -26,16 +27,24 @@ Handler = Callable[[Request], Awaitable[Any]]
 
 
 class ControlServer:
-    """Answers requests on `path` with the handlers, by the word in `do`."""
+    """Answers requests on `path` with the handlers, by the word in `do`.
 
-    def __init__(self, path: Path, handlers: dict[str, Handler]) -> None:
+    `ready_made` is a listening unix socket to use instead; its file, wherever it is, stays its maker's.
+    """
+
+    def __init__(self, path: Path, handlers: dict[str, Handler], *, ready_made: socket.socket | None = None) -> None:
         self._path = path
         self._handlers = handlers
+        self._ready_made = ready_made
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Listen. Raises HostError. A socket that a dead daemon left is replaced: the lock says that it is dead."""
+        if self._ready_made is not None:
+            # Not start_unix_server: from Python 3.13 on, that removes the socket's file at the end.
+            self._server = await asyncio.start_server(self._connected, sock=self._ready_made, limit=LONGEST_REQUEST)
+            return
         try:
             self._path.unlink(missing_ok=True)
             self._server = await asyncio.start_unix_server(self._connected, self._path, limit=LONGEST_REQUEST)
@@ -53,7 +62,8 @@ class ControlServer:
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
-        self._path.unlink(missing_ok=True)
+        if self._ready_made is None:
+            self._path.unlink(missing_ok=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -10,8 +10,9 @@ from typing import Any
 from jitsu.config import Config
 from jitsu.daemon.control import SOCKET_NAME, ControlServer, Request
 from jitsu.daemon.lock import runtime_folder
+from jitsu.daemon.systemd import Systemd
+from jitsu.daemon.zones import zones_of
 from jitsu.directory.server import DirectoryServer, listen
-from jitsu.directory.zone import Host, Zone
 from jitsu.domains.accelerator import Verdict, choose_accelerator
 from jitsu.domains.driver import DomainEvent
 from jitsu.domains.qemu import QemuDriver
@@ -35,23 +36,12 @@ def bridge_settings(config: Config) -> BridgeSettings:
     )
 
 
-def zone_of(config: Config) -> Zone:
-    """The zone that a configuration describes: this board is its name server, the services are its hosts."""
-    origin = config.dns.zone
-    hosts = {
-        origin if label == "@" else f"{label}.{origin}": Host(service.name, str(service.address), service.ttl)
-        for service in config.services.values()
-        for label in service.names
-    }
-    return Zone(origin, ((f"ns.{origin}", str(config.network.address.ip)),), hosts, ttl=config.dns.ttl)
-
-
 class Daemon:
     """One `jitsu serve`. `run` returns after SIGTERM or SIGINT, with everything it made taken away again."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._zone = zone_of(config)
+        self._zones = zones_of(config)
         self._summoner: Summoner | None = None
         self._stop = asyncio.Event()
         self._verdict = Verdict("none", "")
@@ -59,6 +49,8 @@ class Daemon:
     async def run(self) -> None:
         """Serve. Raises JitsuError if that cannot begin, and leaves nothing behind then."""
         config = self._config
+        # Before anything is started that could inherit what is meant for us.
+        systemd = Systemd()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         async with AsyncExitStack() as stack:
@@ -90,8 +82,10 @@ class Daemon:
             # Bound before anybody is adopted, so that a port that is taken ends the start early; served only after,
             # or a question could summon a guest that is about to be adopted. The stack unwinds from the end: whoever
             # could summon is silenced before everybody is dismissed.
-            sockets = [sock for endpoint in config.dns.listen for sock in listen(*endpoint)]
-            directory = DirectoryServer(self._zone, summoner.question, sockets=sockets)
+            if systemd.dns:
+                log.info("[dns] listen is ignored: %d sockets were handed over", len(systemd.dns))
+            sockets = systemd.dns or [sock for endpoint in config.dns.listen for sock in listen(*endpoint)]
+            directory = DirectoryServer(self._zones, summoner.question, sockets=sockets)
             stack.push_async_callback(summoner.close)
             await summoner.adopt(await driver.adopt())
             stack.push_async_callback(directory.stop)
@@ -99,19 +93,26 @@ class Daemon:
             sentinel.start()
             sentinel.announce()
             stack.callback(sentinel.stop)
-            control = ControlServer(runtime / SOCKET_NAME, self._handlers(summoner))
+            control = ControlServer(runtime / SOCKET_NAME, self._handlers(summoner), ready_made=systemd.control)
             await control.start()
             stack.push_async_callback(control.stop)
-            idle = asyncio.create_task(summoner.watch_idleness())
-            stack.callback(idle.cancel)
+            systemd.notify("READY=1", f"STATUS={self._status_line()}")
+            for pastime in (summoner.watch_idleness(), systemd.stay_alive(), systemd.report(self._status_line)):
+                stack.callback(asyncio.create_task(pastime).cancel)
             where = ", ".join(f"{address}:{number}" for address, number in directory.listening)
             log.info("serving %d services of %s on %s", len(config.services), config.dns.zone, where)
             await self._stop.wait()
+            systemd.notify("STOPPING=1", "STATUS=dismissing all guests")
             log.info("stopping")
 
     def _happened(self, event: DomainEvent) -> None:
         if self._summoner is not None:
             self._summoner.happened(event)
+
+    def _status_line(self) -> str:
+        rows = self._summoner.rows() if self._summoner is not None else []
+        serving = sum(row["state"] == "serving" for row in rows)
+        return f"{serving} of {len(rows)} services of {self._config.dns.zone} awake"
 
     def _handlers(self, summoner: Summoner) -> dict[str, Any]:
         async def ps(request: Request) -> Any:

@@ -1,4 +1,4 @@
-"""What the directory answers: a pure function from a zone and a packet to a reply, or to a question that summons.
+"""What the directory answers: a pure function from zones and a packet to a reply, or to a question that summons.
 
 Of all questions only one kind summons: type A, class IN, for the name of a host. Everything else is answered at
 once and boots nothing, so that a client which also asks for AAAA or HTTPS waits for one service once:
@@ -7,28 +7,35 @@ once and boots nothing, so that a client which also asks for AAAA or HTTPS waits
     A of a host                                 summons; then its address, or SERVFAIL if there is no room
     A of a name server inside the zone          its address
     SOA, NS of the apex                         the record; for NS with the servers' addresses
-    ANY of a host, name server, or the apex     HINFO "RFC8482" (RFC 8482 section 4.2)
+    TXT, SRV, PTR of a name that has some       the records
+    ANY of a name that has any record           HINFO "RFC8482" (RFC 8482 section 4.2)
     another type of a name that exists          NODATA: NOERROR, no answer, SOA (RFC 2308 section 2.2)
     a name that does not exist                  NXDOMAIN with SOA (RFC 2308 section 2.1, RFC 8020)
-    outside the zone, a class other than IN     REFUSED; also class ANY, which only asks caches anything useful
+    outside the zones, a class other than IN    REFUSED; also class ANY, which only asks caches anything useful
     AXFR, IXFR                                  REFUSED (RFC 5936 section 2.2.1)
     an opcode other than QUERY                  NOTIMP (RFC 8906 section 3.1.4)
     malformed, not one question                 FORMERR (RFC 9619)
     EDNS of a version above 0                   BADVERS (RFC 6891 section 6.1.3)
+
+An SRV answer does not bring its target's address along, which RFC 2782 leaves open: so the client asks for it, and
+that question summons, or is refused where there is no room. A resolver that minimises names asks for types of A on
+its way down (RFC 9156 section 2.1), so an SRV question that comes through one may summon the host above it.
 
 The answer has the question's ID, opcode, RD and question section. AA is set where the zone speaks, in NOERROR and
 NXDOMAIN. RA is never set, for nobody recurses here, and nor are AD and CD (RFC 4035 section 3.1.6). A query with
 an OPT record has an answer with one, which copies DO as RFC 3225 section 3 says, though nothing here is signed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from dnslib import EDNS0, NS, RD, RR, SOA, A, DNSHeader, DNSLabel, DNSQuestion, DNSRecord
+from dnslib import EDNS0, NS, PTR, RD, RR, SOA, SRV, TXT, A, DNSHeader, DNSLabel, DNSQuestion, DNSRecord
 
+from jitsu.directory.name import Name
 from jitsu.directory.query import CLASS_IN, LARGEST_PAYLOAD, OPCODE_QUERY, QR, Query, Type
-from jitsu.directory.zone import Host, Name, Zone
+from jitsu.directory.records import Ptr, Record, Srv, Txt
+from jitsu.directory.zone import Host, Zone
 
 LARGEST_MESSAGE = 65535
 """Octets that TCP's two-byte length can announce (RFC 1035 section 4.2.2)."""
@@ -38,6 +45,7 @@ _AA = 0x0400
 _TC = 0x0200
 _HINFO = b"\x07RFC8482\x00"
 """CPU "RFC8482", OS empty."""
+_KINDS: Mapping[int, type[Record]] = {Type.PTR: Ptr, Type.TXT: Txt, Type.SRV: Srv}
 
 
 class Rcode(IntEnum):
@@ -77,7 +85,7 @@ class Question:
         return _reply(self.query, Rcode.NOERROR, self.limit, answer=[address])
 
 
-def consider(zone: Zone, packet: bytes, udp: bool) -> Reply | Question | None:
+def consider(zones: Sequence[Zone], packet: bytes, udp: bool) -> Reply | Question | None:
     """What to do about `packet`, which came over UDP or else TCP: reply, summon, or drop it (None).
 
     Never raises, whatever the packet holds. Replies over UDP are no longer than the client and we can take, and
@@ -93,7 +101,8 @@ def consider(zone: Zone, packet: bytes, udp: bool) -> Reply | Question | None:
         return _reply(query, Rcode.FORMERR, limit)
     if query.edns is not None and query.edns.version > 0:
         return _reply(query, Rcode.BADVERS, limit)
-    if query.qclass != CLASS_IN or query.qtype in (Type.AXFR, Type.IXFR) or not zone.contains(query.name):
+    zone = _closest(zones, query.name)
+    if zone is None or query.qclass != CLASS_IN or query.qtype in (Type.AXFR, Type.IXFR):
         return _reply(query, Rcode.REFUSED, limit)
     if query.qtype == Type.A and (host := zone.host(query.name)) is not None:
         return Question(host.service, host, query, limit)
@@ -106,10 +115,15 @@ def consider(zone: Zone, packet: bytes, udp: bool) -> Reply | Question | None:
     return _reply(query, Rcode.NOERROR, limit, answer=answer, additional=additional)
 
 
+def _closest(zones: Sequence[Zone], name: Name) -> Zone | None:
+    """The zone that speaks for `name`: where one lies within another, the inner."""
+    return max((zone for zone in zones if zone.contains(name)), key=lambda zone: len(zone.apex), default=None)
+
+
 def _records(zone: Zone, query: Query) -> list[RR]:
     """The records of the question's name and type that summon nobody."""
     name, owner = query.name, query.asked or ()
-    glue = zone.glue(name)
+    glue, others = zone.glue(name), zone.records_at(name)
     match query.qtype:
         case Type.A if glue is not None:
             return [_address(owner, glue, zone.ttl)]
@@ -117,10 +131,23 @@ def _records(zone: Zone, query: Query) -> list[RR]:
             return [_soa(zone, query, zone.ttl)]
         case Type.NS if name == zone.apex:
             return [RR(DNSLabel(owner), Type.NS, CLASS_IN, zone.ttl, NS(DNSLabel(server))) for server in zone.servers]
-        case Type.ANY if name == zone.apex or glue is not None or zone.host(name) is not None:
+        case Type.ANY if name == zone.apex or glue is not None or others or zone.host(name) is not None:
             return [RR(DNSLabel(owner), Type.HINFO, CLASS_IN, zone.ttl, RD(_HINFO))]
+        case Type.PTR | Type.TXT | Type.SRV as qtype:
+            data = [_data(record) for record in others if isinstance(record, _KINDS[qtype])]
+            return [RR(DNSLabel(owner), qtype, CLASS_IN, zone.ttl, each) for each in data]
         case _:
             return []
+
+
+def _data(record: Record) -> RD:
+    match record:
+        case Ptr(target):
+            return PTR(DNSLabel(target))
+        case Txt(text):
+            return TXT(text.encode())
+        case Srv(port, target):
+            return SRV(port=port, target=DNSLabel(target))
 
 
 def _address(owner: Name, address: str, ttl: int) -> RR:

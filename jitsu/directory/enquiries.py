@@ -7,7 +7,7 @@ before `ask` returns; what does is handed to `summon` and waits until that says 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,14 +49,14 @@ class Limits:
 
 
 class Enquiries:
-    """Answers packets from `zone`, which may be replaced at any time, and keeps those that wait for a service.
+    """Answers packets from `zones`, which may be replaced at any time, and keeps those that wait for a service.
 
     `stats` counts replies by transport and rcode, `("udp", "NXDOMAIN")`, and packets that deserved none under
     `("udp", "dropped")`.
     """
 
-    def __init__(self, zone: Zone, summon: Summon, limits: Limits) -> None:
-        self.zone = zone
+    def __init__(self, zones: Sequence[Zone], summon: Summon, limits: Limits) -> None:
+        self.zones = zones
         self.stats: Counter[tuple[Transport, str]] = Counter()
         self._summon = summon
         self._limits = limits
@@ -64,7 +64,7 @@ class Enquiries:
 
     def ask(self, packet: bytes, client: str, transport: Transport, arrived: float, send: Send) -> bool:
         """Answer `packet` through `send`, now or later, exactly once; False if it is dropped and never answered."""
-        outcome = consider(self.zone, packet, udp=transport == "udp")
+        outcome = consider(self.zones, packet, udp=transport == "udp")
         if outcome is None:
             self.stats[transport, "dropped"] += 1
             return False

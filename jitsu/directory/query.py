@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
-from jitsu.directory.zone import LONGEST_LABEL, LONGEST_NAME, Name
+from jitsu.directory.name import LONGEST_LABEL, LONGEST_NAME, Name
 
 OPCODE_QUERY = 0
 
@@ -37,7 +37,10 @@ class Type(IntEnum):
     A = 1
     NS = 2
     SOA = 6
+    PTR = 12
     HINFO = 13
+    TXT = 16
+    SRV = 33
     OPT = 41
     IXFR = 251
     AXFR = 252

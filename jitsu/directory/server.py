@@ -1,9 +1,9 @@
-"""The authoritative DNS server: a zone, sockets, and somebody who summons.
+"""The authoritative DNS server: zones, sockets, and somebody who summons.
 
-server = DirectoryServer(zone, summon, [("192.0.2.1", 53)])
+server = DirectoryServer([zone, reverse], summon, [("192.0.2.1", 53)])
 await server.start()
 ...
-server.zone = another
+server.zones = [another, reverse]
 ...
 await server.stop()
 """
@@ -27,16 +27,16 @@ BACKLOG = 128
 
 
 class DirectoryServer:
-    """Answers for `zone` over UDP and TCP on every (address, port) of `addresses`, and on ready-made `sockets`.
+    """Answers for `zones` over UDP and TCP on every (address, port) of `addresses`, and on ready-made `sockets`.
 
-    The A questions for the zone's hosts go to `summon`, in the event loop's thread, and are answered when that calls
+    The A questions for the zones' hosts go to `summon`, in the event loop's thread, and are answered when that calls
     back; see `Summon`. Port 0 stands for a free port. `sockets` are bound UDP or TCP sockets, as systemd hands them
     over; they belong to the server once `start` is called, and are closed with it.
     """
 
     def __init__(
         self,
-        zone: Zone,
+        zones: Sequence[Zone],
         summon: Summon,
         addresses: Sequence[tuple[str, int]] = (),
         *,
@@ -46,20 +46,20 @@ class DirectoryServer:
         self._addresses = addresses
         self._ready_made = sockets
         self._limits = limits or Limits()
-        self._enquiries = Enquiries(zone, summon, self._limits)
+        self._enquiries = Enquiries(zones, summon, self._limits)
         self._sockets: list[socket.socket] = []
         self._udp: list[UdpListener] = []
         self._tcp: list[asyncio.Server] = []
         self._guests = Guests(self._limits)
 
     @property
-    def zone(self) -> Zone:
-        """The zone that is served. It may be replaced at any time; questions under way keep the one they met."""
-        return self._enquiries.zone
+    def zones(self) -> Sequence[Zone]:
+        """The zones that are served. They may be replaced at any time; questions under way keep what they met."""
+        return self._enquiries.zones
 
-    @zone.setter
-    def zone(self, zone: Zone) -> None:
-        self._enquiries.zone = zone
+    @zones.setter
+    def zones(self, zones: Sequence[Zone]) -> None:
+        self._enquiries.zones = zones
 
     @property
     def stats(self) -> Counter[tuple[Transport, str]]:

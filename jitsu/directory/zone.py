@@ -1,67 +1,26 @@
 """The zone: which names exist, which of them summon a service, and who serves the zone.
 
-A zone is small, flat and immutable; a change of services makes a new `Zone`. Three kinds of names exist in it:
+A zone is small, flat and immutable; a change of services makes a new `Zone`. Four kinds of names exist in it:
 
     hosts           an A record whose question summons a service; several names may summon the same one
     name servers    those inside the zone have a glue A record, which summons nobody
+    records         TXT, SRV and PTR, at names of any kind, which summon nobody either
     the rest        the apex, and empty non-terminals: `b.jitsu.test` when only `a.b.jitsu.test` is a host
-
-Names are looked up as tuples of lower-case labels, `(b"web", b"jitsu", b"test")`: exact for any octets a question
-may hold, where text would need escapes.
 """
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address
 
+from jitsu.directory.name import Name, parse_name
+from jitsu.directory.records import Record
 from jitsu.errors import ConfigError
-
-Name = tuple[bytes, ...]
-"""Labels, most specific first, without the root's empty one."""
-
-LONGEST_LABEL = 63
-LONGEST_NAME = 255
-"""Octets of a name on the wire, with one length octet per label and the root's (RFC 1035 section 2.3.4)."""
 
 LONGEST_TTL = 2**31 - 1
 """Seconds (RFC 2181 section 8)."""
 
 MOST_NAMESERVERS = 13
 """As many as the root has. It also keeps every answer within reach of 14-bit compression pointers."""
-
-_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
-
-
-def parse_name(text: str) -> Name:
-    """The labels of `text` in lower case; one trailing dot is allowed.
-
-    Labels consist of letters, digits, hyphens and underscores and neither begin nor end with a hyphen (RFC 1123
-    section 2.1; the underscore is custom). Raises ConfigError for everything else.
-    """
-    if not text.isascii():
-        raise ConfigError(f"the name {text!r} is not ASCII", hint="write its IDNA form; such labels begin with xn--")
-    labels = text.lower().removesuffix(".").split(".")
-    for label in labels:
-        if not label:
-            raise ConfigError(f"the name {text!r} has an empty label", hint="one dot between two labels, no more")
-        if len(label) > LONGEST_LABEL:
-            raise ConfigError(
-                f"the name {text!r} has a label of {len(label)} characters",
-                hint=f"a label has at most {LONGEST_LABEL} (RFC 1035 section 2.3.4)",
-            )
-        if not _LABEL.fullmatch(label):
-            raise ConfigError(
-                f"the label {label!r} of the name {text!r} is not a host name's",
-                hint="letters, digits and hyphens, with no hyphen at either end",
-            )
-    octets = sum(len(label) + 1 for label in labels) + 1
-    if octets > LONGEST_NAME:
-        raise ConfigError(
-            f"the name {text!r} is {octets} octets long",
-            hint=f"a name has at most {LONGEST_NAME} on the wire (RFC 1035 section 2.3.4)",
-        )
-    return tuple(label.encode("ascii") for label in labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +38,14 @@ class Host:
 
 @dataclass(frozen=True)
 class Zone:
-    """The names under `origin`; every one in `hosts` and `nameservers` is written in full, in any case.
+    """The names under `origin`; every one in `hosts`, `nameservers` and `records` is written in full, in any case.
 
     `nameservers` are pairs of a name and, for a name inside the zone and only there, its IPv4 address. The first of
-    them is the primary (SOA MNAME) and the zone's mailbox is `hostmaster.<origin>`. `ttl` is that of the SOA, NS and
-    glue records; `minimum` bounds how long a negative answer may be kept (RFC 2308 section 4), so it is how long a
-    resolver may take to notice a new service. All times are in seconds. The origin itself may be a host as well.
+    them is the primary (SOA MNAME), and `hostmaster` is the zone's mailbox (SOA RNAME), `hostmaster.<origin>` unless
+    said otherwise. `ttl` is that of all records but the hosts' addresses; `minimum` bounds how long a negative answer
+    may be kept (RFC 2308 section 4), so it is how long a resolver may take to notice a new service. All times are in
+    seconds. The origin itself may be a host as well. `elsewhere` are labels directly below the origin that somebody
+    else answers for: what lies there is outside this zone.
 
     Raises ConfigError for a name that is malformed, outside the zone or there twice, for a name server inside the
     zone without an address or outside with one, and for addresses and numbers out of range.
@@ -93,6 +54,9 @@ class Zone:
     origin: str
     nameservers: tuple[tuple[str, str | None], ...]
     hosts: Mapping[str, Host]
+    records: Mapping[str, Sequence[Record]] = field(default_factory=dict)
+    elsewhere: frozenset[bytes] = frozenset()
+    hostmaster: str = ""
     ttl: int = 3600
     serial: int = 1
     refresh: int = 3600
@@ -105,6 +69,7 @@ class Zone:
     servers: tuple[Name, ...] = field(init=False, repr=False, compare=False)
     """The names of `nameservers`, the primary first."""
     _hosts: dict[Name, Host] = field(init=False, repr=False, compare=False)
+    _records: dict[Name, tuple[Record, ...]] = field(init=False, repr=False, compare=False)
     _glue: dict[Name, str] = field(init=False, repr=False, compare=False)
     _existing: frozenset[Name] = field(init=False, repr=False, compare=False)
 
@@ -113,11 +78,12 @@ class Zone:
         # A frozen dataclass fills in its derived fields the long way round.
         derive = object.__setattr__
         derive(self, "apex", parse_name(self.origin))
-        derive(self, "mailbox", parse_name(f"hostmaster.{self.origin}"))
+        derive(self, "mailbox", parse_name(self.hostmaster or f"hostmaster.{self.origin}"))
         derive(self, "_hosts", self._checked_hosts())
+        derive(self, "_records", self._checked_records())
         derive(self, "_glue", self._checked_glue())
         derive(self, "servers", tuple(parse_name(name) for name, _ in self.nameservers))
-        named = (self.apex, *self._hosts, *self._glue)
+        named = (self.apex, *self._hosts, *self._records, *self._glue)
         above = {name[depth:] for name in named for depth in range(len(name) - len(self.apex) + 1)}
         derive(self, "_existing", frozenset(above))
 
@@ -127,8 +93,11 @@ class Zone:
         return min(self.ttl, self.minimum)
 
     def contains(self, name: Name) -> bool:
-        """Whether the lower-case `name` is the apex or below it."""
-        return name[-len(self.apex) :] == self.apex
+        """Whether the lower-case `name` is the apex or below it, and not somebody else's."""
+        depth = len(name) - len(self.apex)
+        if depth < 0 or name[depth:] != self.apex:
+            return False
+        return depth == 0 or name[depth - 1] not in self.elsewhere
 
     def exists(self, name: Name) -> bool:
         """Whether anything is at or below the lower-case `name`: if not, the answer is NXDOMAIN (RFC 8020)."""
@@ -137,6 +106,10 @@ class Zone:
     def host(self, name: Name) -> Host | None:
         """The host of this lower-case name."""
         return self._hosts.get(name)
+
+    def records_at(self, name: Name) -> tuple[Record, ...]:
+        """The records of this lower-case name that summon nobody."""
+        return self._records.get(name, ())
 
     def glue(self, name: Name) -> str | None:
         """The IPv4 address of the name server of this lower-case name, if it is inside the zone."""
@@ -165,6 +138,23 @@ class Zone:
             _check_range(f"ttl of {text}", host.ttl, LONGEST_TTL)
             hosts[name] = host
         return hosts
+
+    def _checked_records(self) -> dict[Name, tuple[Record, ...]]:
+        records: dict[Name, tuple[Record, ...]] = {}
+        for text, found in self.records.items():
+            name = parse_name(text)
+            if not self.contains(name):
+                raise ConfigError(
+                    f"the name {text!r} of a record is outside the zone {self.origin}",
+                    hint=f"give it a name that ends in .{self.origin}",
+                )
+            if name in records:
+                raise ConfigError(
+                    f"the name {text!r} has its records in two places",
+                    hint="upper and lower case do not distinguish names",
+                )
+            records[name] = tuple(found)
+        return records
 
     def _checked_glue(self) -> dict[Name, str]:
         if not 1 <= len(self.nameservers) <= MOST_NAMESERVERS:

@@ -5,10 +5,13 @@
 
 Every line begins with the time at which it was read, in UTC. Guests are hostile writers: lines are bounded, control
 characters are stripped, and the two files together never pass twice `LARGEST_FILE`.
+`ConsoleLog` writes them, in the daemon; `ConsoleReader` reads them, in whoever wants to know.
 """
 
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 
 from jitsu.domains.guest_stream import printable
@@ -69,7 +72,7 @@ class ConsoleLog:
     def _append(self, lines: list[str]) -> None:
         if not lines:
             return
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        now = _stamp(datetime.now(UTC))
         block = "".join(f"{now} {line}\n" for line in lines).encode()
         try:
             self._rotate(len(block))
@@ -100,23 +103,75 @@ class ConsoleLog:
         return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
 
 
-def read_tail(directory: Path, service: str, lines: int) -> list[str]:
-    """The last `lines` lines of a service's console, oldest first; none when it has never printed.
+class ConsoleReader:
+    """Reads the console of one service, and then what is added to it, across every rotation."""
 
-    Raises `HostError` when the log is there but cannot be read.
-    """
-    text = ""
-    for name in (f"{service}.log.1", f"{service}.log"):
+    def __init__(self, directory: Path, service: str) -> None:
+        self._path = directory / f"{service}.log"
+        self._file: FileIO | None = None
+        self._partial = b""
+
+    def read(self) -> list[str]:
+        """The lines that came since the last call, oldest first; the first call gives all that are kept.
+
+        Raises `HostError` when the log is there but cannot be read.
+        """
+        *whole, self._partial = (self._partial + b"".join(self._added())).split(b"\n")
+        return [line.decode("utf-8", "replace") for line in whole]
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        if self._file is not None:
+            self._file.close()
+
+    def _added(self) -> Iterator[bytes]:
+        if self._file is not None:
+            # Asked before the rest is read: once there is a newer file, nothing more is written to this one.
+            rotated = not _is_at(self._path, self._file)
+            yield self._file.readall()
+            if not rotated:
+                return
+        # In this order: a rotation in between gives one file twice, and the other order would miss one.
+        now, before = self._open(self._path), self._open(self._path.with_suffix(".log.1"))
+        for file in filter(None, (before, now)):
+            if self._file is not None and os.path.sameopenfile(file.fileno(), self._file.fileno()):
+                file.close()
+                continue
+            yield file.readall()
+            self.close()
+            self._file = file
+
+    def _open(self, path: Path) -> FileIO | None:
         try:
-            text += (directory / name).read_text("utf-8", "replace")
+            return FileIO(path)
         except FileNotFoundError:
-            continue
+            return None
         except OSError as error:
             raise HostError(
-                f"console log {directory / name}: {(error.strerror or str(error)).lower()}",
+                f"console log {path}: {(error.strerror or str(error)).lower()}",
                 hint="ask as the user that runs jitsu, or as root",
             ) from None
-    return text.splitlines()[-lines:] if lines > 0 else []
+
+
+def newest(lines: list[str], count: int | None, since: datetime | None = None) -> list[str]:
+    """Of lines of a console the last `count`, or all, and none from before `since`."""
+    if since is not None:
+        earliest = _stamp(since)
+        lines = [line for line in lines if line >= earliest]
+    return lines if count is None else lines[max(0, len(lines) - count) :]
+
+
+def _stamp(moment: datetime) -> str:
+    """A time as it stands before a line. In this form, times sort as texts do."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _is_at(path: Path, file: FileIO) -> bool:
+    """Is the file still the one of that name? Also while there is none of it, in the middle of a rotation."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return True
 
 
 def _pieces(line: bytes) -> list[bytes]:

@@ -49,7 +49,7 @@ class Summoner:
 async def serving(
     summon: Summon, limits: Limits | None = None, address: str = "127.0.0.1"
 ) -> AsyncIterator[DirectoryServer]:
-    server = DirectoryServer(ZONE, summon, [(address, 0)], limits=limits)
+    server = DirectoryServer([ZONE], summon, [(address, 0)], limits=limits)
     await server.start()
     try:
         yield server

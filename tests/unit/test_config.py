@@ -33,6 +33,8 @@ state = "/var/lib/edge"
 zone = "Board.Example.ORG."
 listen = ["192.0.2.1:53", "127.0.0.1:5353"]
 ttl = 30
+name = "NS1"
+nameservers = ["NS2.board.example.org. 192.0.2.2", "ns.example.net  198.51.100.1"]
 
 [network]
 bridge = "br-edge"
@@ -62,6 +64,8 @@ names = ["WWW", "@", "a.b"]
 ttl = 5
 idle = 30
 linger = 600.5
+txt = ["owner=Grüße", "v=1"]
+srv = ["_HTTP._tcp 8080", "_game._udp  7777"]
 """
 
 BROKEN = {
@@ -103,6 +107,24 @@ BROKEN = {
     "listen-without-port": '[dns]\nlisten = ["10.77.0.1"]\n' + SMALLEST,
     "listen-port-out-of-range": '[dns]\nlisten = ["10.77.0.1:65536"]\n' + SMALLEST,
     "ttl-negative": "[dns]\nttl = -1\n" + SMALLEST,
+    "name-of-this-board-bad": '[dns]\nname = "ns_1"\n' + SMALLEST,
+    "name-of-this-board-is-a-services": '[dns]\nname = "hello"\n' + SMALLEST,
+    "nameservers-text": '[dns]\nnameservers = "ns2.jitsu.test 192.0.2.2"\n' + SMALLEST,
+    "nameserver-not-in-full": '[dns]\nnameservers = ["ns2 192.0.2.2"]\n' + SMALLEST,
+    "nameserver-without-address": '[dns]\nnameservers = ["ns2.jitsu.test"]\n' + SMALLEST,
+    "nameserver-is-this-board": '[dns]\nnameservers = ["ns.jitsu.test 192.0.2.2"]\n' + SMALLEST,
+    "nameserver-twice": '[dns]\nnameservers = ["a.test 192.0.2.2", "A.test. 192.0.2.3"]\n' + SMALLEST,
+    "nameserver-is-a-service": '[dns]\nnameservers = ["hello.jitsu.test 192.0.2.2"]\n' + SMALLEST,
+    "nameservers-too-many": f"[dns]\nnameservers = {[f'ns{n}.example.org 192.0.2.{n}' for n in range(13)]}\n"
+    + SMALLEST,
+    "txt-text": SMALLEST + 'txt = "v=1"\n',
+    "txt-too-long": SMALLEST + f'txt = ["{"ü" * 128}"]\n',
+    "txt-too-many": SMALLEST + f"txt = {['x'] * 17}\n",
+    "txt-without-a-name": SMALLEST + 'names = []\ntxt = ["v=1"]\n',
+    "srv-without-port": SMALLEST + 'srv = ["_http._tcp"]\n',
+    "srv-port-out-of-range": SMALLEST + 'srv = ["_http._tcp 65536"]\n',
+    "srv-without-protocol": SMALLEST + 'srv = ["http 80"]\n',
+    "srv-twice": SMALLEST + 'srv = ["_http._tcp 80", "_HTTP._tcp  80"]\n',
     "port-out-of-range": SMALLEST + "port = 0\n",
     "port-as-text": SMALLEST + 'port = "80"\n',
     "port-as-boolean": SMALLEST + "port = true\n",
@@ -164,6 +186,7 @@ def test_a_service_needs_a_kernel_and_an_address_and_the_rest_has_defaults(tmp_p
         "/var/lib/jitsu",
     )
     assert (config.dns.zone, config.dns.listen, config.dns.ttl) == ("jitsu.test", (("10.77.0.1", 53),), 60)
+    assert (config.dns.name, config.dns.nameservers) == ("ns", ())
     network = config.network
     assert (network.bridge, network.address, network.uplink) == ("jitsu0", IPv4Interface("10.77.0.1/24"), "")
     assert (str(network.gateway), str(network.probe), network.existing) == ("10.77.0.1", "10.77.0.254", False)
@@ -173,6 +196,7 @@ def test_a_service_needs_a_kernel_and_an_address_and_the_rest_has_defaults(tmp_p
     assert (service.memory, service.vcpus, service.cmdline, service.machine) == (16 << 20, 1, "", "")
     assert (service.ready, service.port, service.names) == ("told", 80, ("hello",))
     assert (service.ttl, service.idle, service.linger) == (60, 60.0, 3600.0)
+    assert (service.txt, service.srv) == ((), ())
 
 
 def test_everything_can_be_said(tmp_path: Path) -> None:
@@ -181,6 +205,8 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert config.daemon.instance == "edge"
     assert config.dns.zone == "board.example.org"
     assert config.dns.listen == (("192.0.2.1", 53), ("127.0.0.1", 5353))
+    assert config.dns.name == "ns1"
+    assert config.dns.nameservers == (("ns2.board.example.org", "192.0.2.2"), ("ns.example.net", "198.51.100.1"))
     assert (config.network.bridge, config.network.uplink, config.network.existing) == ("br-edge", "eth0", True)
     assert (config.network.gateway, config.network.probe) == (IPv4Address("192.0.2.254"), IPv4Address("192.0.2.200"))
     assert (config.limits.memory, config.limits.guests, config.limits.boot) == (2 << 30, 8, 2.5)
@@ -200,6 +226,8 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ttl=5,
         idle=30.0,
         linger=600.5,
+        txt=("owner=Grüße", "v=1"),
+        srv=(("_http._tcp", 8080), ("_game._udp", 7777)),
     )
 
 
@@ -347,7 +375,14 @@ class TestFingerprint:
 
     @pytest.mark.parametrize(
         "change",
-        [{"ttl": 1}, {"idle": 1.0}, {"linger": 1.0}, {"names": ("www",)}],
+        [
+            {"ttl": 1},
+            {"idle": 1.0},
+            {"linger": 1.0},
+            {"names": ("www",)},
+            {"txt": ("v=1",)},
+            {"srv": (("_x._tcp", 1),)},
+        ],
         ids=lambda change: next(iter(change)),
     )
     def test_it_stays_when_only_policy_changes(self, service: ServiceConfig, change: dict[str, object]) -> None:

@@ -131,9 +131,9 @@ async def test_the_zone_may_be_replaced() -> None:
         with UdpClient(server.listening[0]) as client:
             assert (await client.ask(ask("new.jitsu.test"))).header.rcode == 3
             host = Host("new", "192.0.2.77", 1)
-            server.zone = Zone("jitsu.test", (("ns.example.org", None),), {"new.jitsu.test": host})
+            server.zones = [Zone("jitsu.test", (("ns.example.org", None),), {"new.jitsu.test": host})]
             assert str((await client.ask(ask("new.jitsu.test"))).rr[0].rdata) == "192.0.2.77"
-            assert server.zone.hosts == {"new.jitsu.test": host}
+            assert server.zones[0].hosts == {"new.jitsu.test": host}
 
 
 def has_ipv6() -> bool:
@@ -157,7 +157,7 @@ async def test_a_port_that_is_taken_is_named(kind: socket.SocketKind, words: str
         if kind == socket.SOCK_STREAM:
             holder.listen()
         port = holder.getsockname()[1]
-        server = DirectoryServer(ZONE, Summoner(), [("127.0.0.1", port)])
+        server = DirectoryServer([ZONE], Summoner(), [("127.0.0.1", port)])
         with pytest.raises(ResourceBusy, match=f"^127.0.0.1 port {port}/{words} is taken$") as caught:
             await server.start()
         assert f"ss -l{words[0]}np 'sport = :{port}'" in caught.value.hint
@@ -167,7 +167,7 @@ async def test_a_port_that_is_taken_is_named(kind: socket.SocketKind, words: str
 async def test_two_servers_do_not_share_a_port() -> None:
     async with serving(Summoner()) as server:
         with pytest.raises(ResourceBusy):
-            await DirectoryServer(ZONE, Summoner(), server.listening).start()
+            await DirectoryServer([ZONE], Summoner(), server.listening).start()
 
 
 async def test_a_restart_is_not_kept_waiting_by_old_connections() -> None:
@@ -177,7 +177,7 @@ async def test_a_restart_is_not_kept_waiting_by_old_connections() -> None:
             assert await is_served(client)
             await server.stop()
             await client.ended()
-        again = DirectoryServer(ZONE, Summoner(), addresses)
+        again = DirectoryServer([ZONE], Summoner(), addresses)
         await again.start()
         await again.stop()
 
@@ -186,7 +186,7 @@ async def test_a_failed_start_closes_what_it_opened() -> None:
     with bound(socket.SOCK_DGRAM) as free:
         port = free.getsockname()[1]
     with bound(socket.SOCK_DGRAM, ("127.0.0.2", port)):
-        server = DirectoryServer(ZONE, Summoner(), [("127.0.0.1", port), ("127.0.0.2", port)])
+        server = DirectoryServer([ZONE], Summoner(), [("127.0.0.1", port), ("127.0.0.2", port)])
         with pytest.raises(ResourceBusy, match=r"127\.0\.0\.2"):
             await server.start()
     await server.start()
@@ -196,13 +196,13 @@ async def test_a_failed_start_closes_what_it_opened() -> None:
 
 async def test_an_address_of_somebody_else() -> None:
     with pytest.raises(HostError, match="does not have that address") as caught:
-        await DirectoryServer(ZONE, Summoner(), [("192.0.2.53", 0)]).start()
+        await DirectoryServer([ZONE], Summoner(), [("192.0.2.53", 0)]).start()
     assert "ip -brief address" in caught.value.hint
 
 
 async def test_an_address_that_is_none() -> None:
     with pytest.raises(ConfigError, match="cannot listen on 'localhost'"):
-        await DirectoryServer(ZONE, Summoner(), [("localhost", 0)]).start()
+        await DirectoryServer([ZONE], Summoner(), [("localhost", 0)]).start()
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ async def test_what_is_said_about_port_53(
 
     monkeypatch.setattr(socket.socket, "bind", refuse)
     with pytest.raises(error, match=words) as caught:
-        await DirectoryServer(ZONE, Summoner(), [("127.0.0.1", 53)]).start()
+        await DirectoryServer([ZONE], Summoner(), [("127.0.0.1", 53)]).start()
     assert hint in vars(caught.value)["hint"]
 
 
@@ -228,7 +228,7 @@ async def test_ready_made_sockets() -> None:
     udp, tcp = bound(socket.SOCK_DGRAM), bound(socket.SOCK_STREAM)
     sockets: Sequence[socket.socket] = [udp, tcp]
     udp_address, tcp_address = udp.getsockname(), tcp.getsockname()
-    server = DirectoryServer(ZONE, Summoner(), sockets=sockets)
+    server = DirectoryServer([ZONE], Summoner(), sockets=sockets)
     await server.start()
     try:
         assert server.listening == [udp_address, tcp_address]

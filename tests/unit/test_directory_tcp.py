@@ -99,7 +99,7 @@ async def test_a_client_that_does_not_read_is_not_read_either() -> None:
     # Small buffers in the kernel, so that what is ours shows.
     listening = bound(socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    server = DirectoryServer(ZONE, Summoner(), sockets=[listening], limits=Limits(idle=1.0))
+    server = DirectoryServer([ZONE], Summoner(), sockets=[listening], limits=Limits(idle=1.0))
     await server.start()
     packet = ask("jitsu.test", "NS")
     flood = (len(packet).to_bytes(2, "big") + packet) * 1000

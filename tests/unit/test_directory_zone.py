@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from jitsu.directory.zone import Host, Zone, parse_name
+from jitsu.directory.name import parse_name
+from jitsu.directory.zone import Host, Zone
 from jitsu.errors import ConfigError
 
 WEB = Host("web", "192.0.2.10", 10)

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from jitsu.domains.accelerator import Verdict
-from jitsu.domains.console import read_tail
 from jitsu.domains.driver import Domain, DomainEvent, DomainSpec, Happening
 from jitsu.domains.probe_guest import pvh_elf
 from jitsu.domains.qemu import QemuDriver
 from jitsu.domains.qemu_process import DomainFiles
 from jitsu.errors import DomainError, HostError, ResourceBusy
+from tests.kept_console import kept_console
 
 # Connects the chardevs as QEMU does and then runs the `script` of the test, which has them as files.
 PROGRAM = """#!{python} -IS
@@ -107,7 +107,7 @@ console.write(b"bye\\n")
         await driver.destroy(domain)
         with pytest.raises(DomainError, match=r"domain 12 \(hello\): is not running here"):
             await driver.pause(domain)
-    lines = [line.split(" ", 1)[1] for line in read_tail(tmp_path / "logs", "hello", 9)]
+    lines = [line.split(" ", 1)[1] for line in kept_console(tmp_path / "logs")]
     assert lines == [
         *("--- domain 12 started ---", "booting", "bye"),
         "--- domain 12 ended: the guest shut down ---",
@@ -191,7 +191,7 @@ time.sleep(60)
         await driver.destroy(domain)
         assert events == []
     os.close(kept)
-    lines = [line.split(" ", 1)[1] for line in read_tail(tmp_path / "logs", "hello", 40)]
+    lines = [line.split(" ", 1)[1] for line in kept_console(tmp_path / "logs")]
     assert f"{fd} {tap}" in lines
     assert "env ['PATH']" in lines
     assert "leads True" in lines
@@ -236,7 +236,7 @@ time.sleep(60)
         os.kill(domain.handle, signal.SIGKILL)
         await asyncio.to_thread(os.waitpid, domain.handle, 0)
         DomainFiles(tmp_path / "run", 12).unlink()
-    lines = [line.split(" ", 1)[1] for line in read_tail(tmp_path / "logs", "hello", 9)]
+    lines = [line.split(" ", 1)[1] for line in kept_console(tmp_path / "logs")]
     assert lines == ["--- domain 12 started ---", "one", "two, while the stream rests"]
 
 

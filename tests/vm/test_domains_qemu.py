@@ -19,13 +19,14 @@ import pytest
 from jitsu.domains import qemu
 from jitsu.domains.accelerator import PROBE_TURNS, Verdict, choose_accelerator
 from jitsu.domains.accelerator import _run as run_probe
-from jitsu.domains.console import LARGEST_FILE, read_tail
+from jitsu.domains.console import LARGEST_FILE
 from jitsu.domains.driver import Domain, DomainEvent, DomainSpec, Happening
 from jitsu.domains.kernel import Kernel, KernelFormat
 from jitsu.domains.probe_guest import LOAD_ADDRESS, probe_guest, pvh_elf
 from jitsu.domains.qemu import QemuDriver
 from jitsu.domains.qemu_adoption import identity_of, survivors
 from jitsu.errors import DomainError
+from tests.kept_console import kept_console
 
 pytestmark = pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="needs qemu-system-x86_64")
 
@@ -74,7 +75,7 @@ class Host:
         return DomainSpec("hello", domid, kernel, 16 << 20, "", mac, 1, None, machine, tells_ready, "f,/1")
 
     def said(self) -> list[str]:
-        return [line.split(" ", 1)[1] for line in read_tail(self.path / "logs", "hello", 10_000)]
+        return [line.split(" ", 1)[1] for line in kept_console(self.path / "logs")]
 
     def files(self) -> list[str]:
         return sorted(path.name for path in (self.path / "run").iterdir())

@@ -1,0 +1,53 @@
+"""What tests of the command line share: what their daemon says, and what is printed."""
+
+from collections.abc import Callable
+from typing import Any
+
+from jitsu.trace import TraceRecord
+
+ROWS: list[dict[str, Any]] = [
+    {
+        "service": "hello",
+        "state": "serving",
+        "address": "10.77.0.10",
+        "names": ["hello"],
+        "domid": 3,
+        "pid": 4711,
+        "memory": 16 << 20,
+        "up": 61.4,
+        "connections": 2,
+        "held": 0,
+        "summons": 7,
+        "last": "idle for 60.1 s",
+    },
+    {"service": "world", "state": "asleep", "address": "10.77.0.11", "names": [], "domid": None, "pid": None}
+    | {"memory": 16 << 20, "up": None, "connections": 0, "held": 0, "summons": 1, "last": ""},
+]
+
+TRACE: TraceRecord = {
+    "service": "hello",
+    "cause": "syn",
+    "outcome": "serving",
+    "domid": 3,
+    "started": 1_700_000_000.5,
+    "total_ms": 24.0,
+    "notes": ["10.77.0.200:40000 repeated its SYN after 1003 ms on hold"],
+    "spans": [
+        {"name": "decide", "start_ms": 0.0, "ms": 0.05},
+        {"name": "tap", "start_ms": 0.1, "ms": 0.4},
+        {"name": "spawn", "start_ms": 0.5, "ms": 1.5},
+        {"name": "boot", "start_ms": 2.0, "ms": 21.0},
+        {"name": "gate", "start_ms": 23.0, "ms": 0.02},
+        {"name": "deliver", "start_ms": 23.99, "ms": 0.01},
+    ],
+}
+
+Printed = tuple[int, str, str]
+"""Exit code, standard output, standard error."""
+
+Jitsu = Callable[..., Printed]
+
+
+def trimmed(text: str) -> str:
+    """Without the blanks with which a table fills its lines."""
+    return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
