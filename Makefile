@@ -54,7 +54,7 @@ test: $(VENV)/ready-to-test
 
 # The same suites at full count. Seeded, and resumable: what passed under this seed is not run again.
 soak: $(VENV)/ready-to-test
-	@$(BIN)/pytest $(addprefix tests/,$(SUITE)) --full --seed $(SEED) --ledger .soak/$(SEED).json --timeout 7200
+	@$(BIN)/pytest $(addprefix tests/,$(SUITE)) --require-capabilities --full --seed $(SEED) --ledger .soak/$(SEED).json --timeout 7200
 
 check: setup
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check . && $(BIN)/mypy --no-error-summary && echo "check: clean"

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 from jitsu.config import Config
@@ -61,7 +62,7 @@ class Daemon:
             driver = QemuDriver(
                 config.daemon.instance, domains, config.daemon.state / "console", self._verdict, self._happened
             )
-            stack.callback(domains.rmdir)
+            stack.callback(_remove_if_empty, domains)
             stack.push_async_callback(driver.close)
             for service in config.services.values():
                 driver.check(spec_of(service, config.network))
@@ -139,6 +140,12 @@ class Daemon:
             }
 
         return {"ps": ps, "trace": trace, "start": start, "stop": stop, "status": status}
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """A start that fails must not touch the sockets of guests that an earlier daemon left alive."""
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def serve(config: Config) -> None:

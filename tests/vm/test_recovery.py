@@ -9,7 +9,7 @@ import pytest
 
 from jitsu.demo.client import Client, SynCounter
 from jitsu.demo.stage import ZONE, Cast, Stage
-from jitsu.errors import JitsuError
+from jitsu.errors import DaemonError, JitsuError
 from tests.vm.witness import belongings, monitors, nothing_is_left
 
 pytestmark = [pytest.mark.usefixtures("private_network"), pytest.mark.timeout(900)]
@@ -63,6 +63,21 @@ def test_a_serving_guest_answers_while_no_daemon_runs_and_is_adopted_serving(hel
         [row] = stage.ask("ps")
         assert (row["state"], row["summons"]) == ("serving", 0)
         assert client.by_name(f"www.{ZONE}").status == 200
+
+
+def test_a_start_that_fails_harms_no_guest_that_waits_for_its_daemon(hello: Path) -> None:
+    with Stage([Cast("www", hello)]) as stage, SynCounter(stage.client) as counter:
+        Client(stage.client, counter).by_name(f"www.{ZONE}")
+        alive = monitors(stage)
+        stage.kill_daemon()
+        good = stage.path.read_text()
+        stage.path.write_text(good.replace("hello.elf", "nosuch.elf"))
+        with pytest.raises(DaemonError, match=r"did not begin: kernel .*nosuch\.elf: no such file"):
+            stage.start_daemon()
+        stage.path.write_text(good)
+        stage.start_daemon()
+        assert monitors(stage) == alive
+        assert stage.ask("ps")[0]["state"] == "serving"
 
 
 def test_a_guest_that_was_booting_becomes_ready_for_the_next_daemon(hello: Path, seeded: random.Random) -> None:
