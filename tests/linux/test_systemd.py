@@ -22,6 +22,7 @@ import jitsu.daemon
 from jitsu.daemon.client import ask
 from jitsu.demo.stage import interface_names
 from jitsu.domains.probe_guest import pvh_elf
+from tests.open_files import open_files
 
 UNITS = Path(jitsu.daemon.__file__).parent / "units"
 BOARD = "10.9.0.1"
@@ -159,11 +160,6 @@ def listening(family: int, kind: int, address: Any) -> socket.socket:
     return sock
 
 
-def descriptors_of(pid: int) -> set[str]:
-    """What the descriptors of a process lead to, as in socket:[4711]."""
-    return {os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}
-
-
 @pytest.fixture
 def host(private_network: None) -> Iterator[Host]:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
@@ -204,11 +200,11 @@ def test_a_guest_inherits_neither_sockets_nor_environment(host: Host, sockets: l
     ours = {f"socket:[{os.fstat(sock.fileno()).st_ino}]" for sock in sockets}
     with host.serve(inherited=sockets) as daemon:
         host.manager.wait_for("READY=1")
-        assert ours <= descriptors_of(daemon)
+        assert ours <= set(open_files(daemon))
         assert dig("www.jitsu.test") == "10.9.0.10"
 
         (row,) = ps(host.control)
-        assert descriptors_of(row["pid"]) & ours == set()
+        assert ours & set(open_files(row["pid"])) == set()
         environment = Path(f"/proc/{row['pid']}/environ").read_bytes()
         assert re.findall(rb"NOTIFY|WATCHDOG|LISTEN", environment) == []
 

@@ -39,7 +39,7 @@ FLOORS = {
 }
 
 OPEN_FLOORS = {0, 2}
-"""Where rooms may use each other: the ground is one room in four files, and mechanisms all speak of frames."""
+"""Where rooms may use each other: the ground is one room, and mechanisms all speak of frames."""
 
 NEIGHBOURS = {("jitsu.demo", "jitsu.daemon")}
 """The demo is a client of the daemon that it plays with."""

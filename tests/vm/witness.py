@@ -13,6 +13,7 @@ from jitsu.demo.stage import UPLINK, Stage, interface_names
 from jitsu.network.frames import read_segment
 from jitsu.summon.tenant import Row
 from jitsu.synjitsu.embryonic import key_of
+from tests.open_files import open_files
 
 _ETH_P_ALL = 3
 _PACKET_OUTGOING = 4
@@ -88,7 +89,7 @@ def belongings(stage: Stage) -> dict[str, list[str]]:
     fdb = subprocess.run(["bridge", "fdb", "show", "br", "jitsu0"], capture_output=True, text=True, check=True).stdout
     unix = Path("/proc/net/unix").read_text().splitlines()
     files = [str(path) for path in stage.folder.rglob("*") if stage.config.daemon.state not in (path, *path.parents)]
-    descriptors = [str(link.readlink()).split(":")[0] for link in Path(f"/proc/{daemon}/fd").iterdir()]
+    descriptors = [target.split(":")[0] for target in open_files(daemon)]
     return {
         "interfaces": interface_names(),
         "fdb": sorted(line for line in fdb.splitlines() if "static" in line),

@@ -1,0 +1,27 @@
+"""jitsu.toml: read, checked, and turned into frozen dataclasses.
+
+Every finding names the file, the key and the way out. Sizes are bytes, times are seconds.
+
+    schema.py    what a configuration is
+    table.py     one TOML table being read, key by key
+    sections.py  [daemon], [network], [dns], [limits]
+    service.py   [service.NAME]
+    reader.py    a whole file, and what its parts must not share
+"""
+
+from jitsu.config.reader import DEFAULT_PATH, load, settings
+from jitsu.config.schema import Config, DaemonConfig, DnsConfig, LimitsConfig, NetworkConfig, ServiceConfig
+from jitsu.config.table import Setting
+
+__all__ = [
+    "DEFAULT_PATH",
+    "Config",
+    "DaemonConfig",
+    "DnsConfig",
+    "LimitsConfig",
+    "NetworkConfig",
+    "ServiceConfig",
+    "Setting",
+    "load",
+    "settings",
+]

@@ -1,0 +1,108 @@
+"""A whole jitsu.toml."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from jitsu.config.names import NAME
+from jitsu.config.schema import Config, DaemonConfig, DnsConfig, NetworkConfig, ServiceConfig
+from jitsu.config.sections import read_daemon, read_dns, read_limits, read_network
+from jitsu.config.service import read_service
+from jitsu.config.table import Setting, Table
+from jitsu.errors import ConfigError
+
+DEFAULT_PATH = Path("/etc/jitsu/jitsu.toml")
+
+
+def load(path: Path) -> Config:
+    """Read and check a configuration file. Raises ConfigError."""
+    return _Reader(path, _parse(path)).config()
+
+
+def settings(path: Path) -> list[Setting]:
+    """Every key that is in effect, section by section, defaults included. Raises ConfigError where `load` does."""
+    reader = _Reader(path, _parse(path))
+    reader.config()
+    return [setting for table in reader.tables for setting in table.settings]
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"there is no configuration file {path}", hint="name one with: -c jitsu.toml") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(
+            f"{path} cannot be read: {reason}", hint="name a readable file with: -c jitsu.toml"
+        ) from error
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        # TOMLDecodeError is a ValueError; so is a number of thousands of digits, which tomllib lets pass.
+        raise ConfigError(f"{path} is not TOML: {error}", hint="mend that line; strings want quotes") from error
+
+
+class _Reader:
+    """Turns parsed TOML into a Config."""
+
+    def __init__(self, path: Path, data: dict[str, Any]) -> None:
+        self._path, self._data = path, data
+        self.tables: list[Table] = []
+
+    def config(self) -> Config:
+        known = ("daemon", "dns", "network", "limits", "service")
+        for key in self._data:
+            if key not in known:
+                raise ConfigError(
+                    f"{self._path}: there is no section [{key}]",
+                    hint="the sections are: [daemon] [dns] [network] [limits] [service.NAME]",
+                )
+        daemon = read_daemon(self._table("daemon"))
+        network = read_network(self._table("network"))
+        dns = read_dns(self._table("dns"), network)
+        limits = read_limits(self._table("limits"))
+        services = {service.name: service for service in self._services(daemon, network, dns)}
+        if not services:
+            raise ConfigError(f"{self._path}: no service is defined", hint="add a section [service.NAME] with a kernel")
+        self._check_apart(services, network, dns)
+        return Config(self._path, daemon, dns, network, limits, services)
+
+    def _table(self, name: str) -> Table:
+        return self._opened(name, self._data.get(name, {}))
+
+    def _opened(self, name: str, data: Any) -> Table:
+        table = Table(self._path, name, data)
+        self.tables.append(table)
+        return table
+
+    def _services(self, daemon: DaemonConfig, network: NetworkConfig, dns: DnsConfig) -> Iterator[ServiceConfig]:
+        sections = self._data.get("service", {})
+        if not isinstance(sections, dict):
+            raise ConfigError(f"{self._path}: service is not a table", hint="write sections: [service.NAME]")
+        for name, data in sections.items():
+            table = self._opened(f"service.{name}", data)
+            if not NAME.fullmatch(name):
+                table.wrong("", "has a name that cannot be", "use lower-case letters, digits and hyphens, 63 at most")
+            yield read_service(name, table, daemon, network, dns)
+
+    def _check_apart(self, services: Mapping[str, ServiceConfig], network: NetworkConfig, dns: DnsConfig) -> None:
+        """No two services, and no service and the host, may share what must be their own."""
+        taken = {
+            f"address {network.gateway}": "[network] gateway",
+            f"address {network.address.ip}": "[network] address",
+            f"address {network.probe}": "[network] probe",
+            f"name {dns.name}": "the zone's own name server",
+        }
+        for name, _ in dns.nameservers:
+            taken[f"name {'@' if name == dns.zone else name.removesuffix(f'.{dns.zone}')}"] = "[dns] nameservers"
+        for service in services.values():
+            own = [f"address {service.address}", f"mac {service.mac}", *(f"name {label}" for label in service.names)]
+            for thing in own:
+                if thing in taken:
+                    raise ConfigError(
+                        f"{self._path}: [service.{service.name}] has the same {thing} as {taken[thing]}",
+                        hint="give each its own",
+                    )
+                taken[thing] = f"[service.{service.name}]"

@@ -1,0 +1,108 @@
+"""What a configuration is. Sizes are bytes, times are seconds."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from hashlib import blake2s
+from ipaddress import IPv4Address, IPv4Interface
+from pathlib import Path
+
+_POLICY = ("names", "ttl", "txt", "srv", "idle", "linger")
+"""Keys of a service that may change under a running guest."""
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonConfig:
+    """[daemon]: who this daemon is, and where it keeps sockets (`runtime`) and what outlives a reboot (`state`)."""
+
+    instance: str
+    runtime: Path
+    state: Path
+
+
+@dataclass(frozen=True, slots=True)
+class DnsConfig:
+    """[dns]: the zone, the addresses it is served on, the TTL of its records in seconds, this board's name as one of
+    the zone's name servers (below the zone), and the other boards' names (in full) and IPv4 addresses."""
+
+    zone: str
+    listen: tuple[tuple[str, int], ...]
+    ttl: int
+    name: str
+    nameservers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """[network]: the bridge. `gateway` is what guests are told; `probe` is a spare address of the network, from which
+    guests that do not speak up are asked whether they listen."""
+
+    bridge: str
+    address: IPv4Interface
+    gateway: IPv4Address
+    uplink: str
+    existing: bool
+    probe: IPv4Address
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsConfig:
+    """[limits]: how much all guests together may take, and how long a guest may boot before it is given up."""
+
+    memory: int
+    guests: int
+    boot: float
+
+
+@dataclass(frozen=True)
+class ServiceConfig:
+    """[service.NAME]: a guest, the address it answers on, and when to let it go."""
+
+    name: str
+    kernel: Path
+    address: IPv4Address
+    mac: str
+    memory: int
+    vcpus: int
+    initrd: Path | None
+    cmdline: str
+    machine: str
+    ready: str
+    port: int
+    names: tuple[str, ...]
+    ttl: int
+    idle: float
+    linger: float
+    """Seconds of silence after which even an open connection no longer keeps the guest."""
+    txt: tuple[str, ...] = ()
+    srv: tuple[tuple[str, int], ...] = ()
+    """Pairs as in `("_http._tcp", 80)`."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits that change whenever anything about the guest itself does."""
+        told = [str(getattr(self, field.name)) for field in fields(self) if field.name not in _POLICY]
+        stamps = [_stamp(path) for path in (self.kernel, self.initrd) if path is not None]
+        return blake2s(json.dumps([told, stamps]).encode(), digest_size=4).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole jitsu.toml."""
+
+    path: Path
+    daemon: DaemonConfig
+    dns: DnsConfig
+    network: NetworkConfig
+    limits: LimitsConfig
+    services: Mapping[str, ServiceConfig]
+
+
+def _stamp(path: Path) -> list[int]:
+    """Size and time of a file, or nothing for one that is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return []
+    return [status.st_size, status.st_mtime_ns]

@@ -1,0 +1,101 @@
+"""[daemon], [network], [dns] and [limits]."""
+
+import re
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface, NetmaskValueError
+from pathlib import Path
+
+from jitsu.config.names import NAME, is_name
+from jitsu.config.schema import DaemonConfig, DnsConfig, LimitsConfig, NetworkConfig
+from jitsu.config.table import Table
+
+_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
+
+
+def read_daemon(table: Table) -> DaemonConfig:
+    instance = table.text("instance", "jitsu")
+    if not NAME.fullmatch(instance):
+        table.wrong("instance", f"cannot be {instance!r}", "use lower-case letters, digits and hyphens")
+    runtime = Path(table.text("runtime", f"/run/{instance}")).absolute()
+    state = Path(table.text("state", f"/var/lib/{instance}")).absolute()
+    table.done()
+    # A unix socket's path has 107 bytes; the domain's folder and name need some 25 of them.
+    if len(str(runtime)) > 80:
+        table.wrong("runtime", f"is too long a path: {runtime}", "use one of at most 80 characters")
+    return DaemonConfig(instance, runtime, state)
+
+
+def read_network(table: Table) -> NetworkConfig:
+    bridge = table.text("bridge", "jitsu0")
+    uplink = table.text("uplink", "")
+    for key, value in (("bridge", bridge), ("uplink", uplink)):
+        if (value and not _INTERFACE.fullmatch(value)) or (key == "bridge" and not value):
+            table.wrong(key, f"cannot be {value!r}", "an interface name has 1 to 15 letters, digits, . _ or -")
+    text = table.text("address", "10.77.0.1/24")
+    try:
+        address = IPv4Interface(text)
+    except (AddressValueError, NetmaskValueError):
+        table.wrong("address", f"cannot be {text!r}", "write the bridge's address and network, as in 10.77.0.1/24")
+    if address.network.prefixlen > 29:
+        table.wrong("address", f"leaves no room for guests: {text!r}", "use a network of /29 or larger")
+    existing = table.flag("existing", False)
+    gateway = table.ipv4("gateway", str(address.ip))
+    if gateway not in address.network:
+        table.wrong("gateway", f"{gateway} is outside {address.network}", "use an address of that network")
+    spare = address.network.broadcast_address - 1
+    if spare == address.ip:
+        spare -= 1
+    probe = table.ipv4("probe", str(spare))
+    if probe not in address.network or probe in (address.ip, gateway):
+        table.wrong("probe", f"cannot be {probe}", f"use a spare address of {address.network}")
+    table.done()
+    return NetworkConfig(bridge, address, gateway, uplink, existing, probe)
+
+
+def read_dns(table: Table, network: NetworkConfig) -> DnsConfig:
+    zone = table.text("zone", "jitsu.test").rstrip(".").lower()
+    if len(zone) > 200 or not is_name(zone):
+        table.wrong("zone", f"cannot be {zone!r}", "write a domain name, as in board.example.org")
+    listen = tuple(_endpoint(table, text) for text in table.texts("listen", (f"{network.address.ip}:53",)))
+    if not listen:
+        table.wrong("listen", "is empty", f'write: listen = ["{network.address.ip}:53"]')
+    ttl = table.number("ttl", 60, 0, 2**31 - 1)
+    name = table.text("name", "ns").lower()
+    if not is_name(name):
+        table.wrong("name", f"cannot be {name!r}", "use a name below the zone, as in ns1")
+    others = tuple(_nameserver(table, text) for text in table.texts("nameservers", ()))
+    if len({f"{name}.{zone}", *(other for other, _ in others)}) <= len(others):
+        table.wrong("nameservers", "has a name twice", f"list the other boards once; this one is {name}.{zone}")
+    if len(others) > 12:
+        table.wrong("nameservers", f"are {len(others)}", "list at most 12 others")
+    table.done()
+    return DnsConfig(zone, listen, ttl, name, others)
+
+
+def _nameserver(table: Table, text: str) -> tuple[str, str]:
+    name, _, address = text.strip().lower().partition(" ")
+    name = name.rstrip(".")
+    if "." not in name or len(name) > 200 or not is_name(name):
+        table.wrong("nameservers", f"cannot contain {text!r}", "write name and address: ns2.example.org 192.0.2.2")
+    try:
+        return name, str(IPv4Address(address.strip()))
+    except AddressValueError:
+        table.wrong("nameservers", f"has no IPv4 address in {text!r}", f"add it: {name} 192.0.2.2")
+
+
+def _endpoint(table: Table, text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    try:
+        address = IPv4Address(host)
+    except AddressValueError:
+        table.wrong("listen", f"cannot be {text!r}", "write address and port, as in 10.77.0.1:53")
+    if not port.isdecimal() or len(port) > 5 or not 0 < int(port) < 65536:
+        table.wrong("listen", f"has no such port: {text!r}", "use a port from 1 to 65535, as in 10.77.0.1:53")
+    return str(address), int(port)
+
+
+def read_limits(table: Table) -> LimitsConfig:
+    memory = table.size("memory", "512 MiB", 1 << 20)
+    guests = table.number("guests", 64, 1, 1000)
+    boot = table.seconds("boot", 15, 0.1)
+    table.done()
+    return LimitsConfig(memory, guests, boot)

@@ -1,0 +1,79 @@
+"""[service.NAME]."""
+
+import re
+from hashlib import blake2s
+
+from jitsu.config.names import is_name
+from jitsu.config.schema import DaemonConfig, DnsConfig, NetworkConfig, ServiceConfig
+from jitsu.config.table import Table
+
+_MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
+_NO_MAC = "00:00:00:00:00:00"
+_MACHINES = ("microvm", "q35")
+_READY = ("told", "probe")
+_SRV = re.compile(r"_[a-z0-9-]{1,15}\._(?:tcp|udp)")
+
+
+def read_service(
+    name: str, table: Table, daemon: DaemonConfig, network: NetworkConfig, dns: DnsConfig
+) -> ServiceConfig:
+    """The service of that name; what it must not share with others is not looked at here."""
+    kernel = table.file("kernel")
+    initrd = table.file("initrd") if table.has("initrd") else None
+    address = table.ipv4("address")
+    if address not in network.address.network:
+        table.wrong("address", f"{address} is outside {network.address.network}", "use one inside [network] address")
+    if address in (network.address.network.network_address, network.address.network.broadcast_address):
+        table.wrong("address", f"{address} is no host's", f"use one between the ends of {network.address.network}")
+    mac = table.text("mac", _derived_mac(daemon.instance, name)).lower()
+    if not _MAC.fullmatch(mac) or int(mac[:2], 16) & 1 or mac == _NO_MAC:
+        table.wrong("mac", f"cannot be {mac!r}", "write a unicast address, as in 52:54:00:12:34:56")
+    memory = table.size("memory", "16 MiB", 2 << 20)
+    vcpus = table.number("vcpus", 1, 1, 32)
+    ready = table.choice("ready", "told", _READY)
+    service = ServiceConfig(
+        name=name,
+        kernel=kernel,
+        address=address,
+        mac=mac,
+        memory=memory,
+        vcpus=vcpus,
+        initrd=initrd,
+        cmdline=table.text("cmdline", ""),
+        machine=table.choice("machine", "", _MACHINES),
+        ready=ready,
+        port=table.number("port", 80, 1, 65535),
+        names=tuple(n.lower() for n in table.texts("names", (name,))),
+        ttl=table.number("ttl", dns.ttl, 0, 2**31 - 1),
+        idle=table.seconds("idle", 60, 0.1),
+        linger=table.seconds("linger", 3600, 0.1),
+        txt=table.texts("txt", ()),
+        srv=tuple(_srv(table, text) for text in table.texts("srv", ())),
+    )
+    if len(service.cmdline) > 1024 or not service.cmdline.isprintable():
+        table.wrong("cmdline", "cannot be passed to a kernel", "use at most 1,024 printable characters")
+    for label in service.names:
+        if label != "@" and not is_name(label):
+            table.wrong("names", f"cannot contain {label!r}", "use names below the zone, as in www, or @ for the zone")
+    if len(service.txt) > 16 or not all(0 < len(text.encode()) < 256 for text in service.txt):
+        table.wrong("txt", "cannot be served", "use at most 16 texts of 1 to 255 bytes; each is a record")
+    if len(set(service.srv)) < len(service.srv):
+        table.wrong("srv", "has the same port twice", "once is enough")
+    if not service.names and (service.txt or service.srv):
+        table.wrong("names", "is empty, so nobody could ask for txt and srv", f'write: names = ["{name}"]')
+    table.done()
+    return service
+
+
+def _srv(table: Table, text: str) -> tuple[str, int]:
+    owner, _, port = text.strip().lower().partition(" ")
+    port = port.strip()
+    if not _SRV.fullmatch(owner) or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
+        table.wrong("srv", f"cannot contain {text!r}", "write protocol and port, as in _http._tcp 80")
+    return owner, int(port)
+
+
+def _derived_mac(instance: str, service: str) -> str:
+    """A MAC that is always the same for this service of this instance: locally administered, and of 40 bits of a hash,
+    of which ten thousand services hardly ever get two alike."""
+    return "52:" + blake2s(f"{instance}/{service}".encode(), digest_size=5).digest().hex(":")

@@ -1,0 +1,122 @@
+"""One TOML table being read, key by key; every finding names the file, the section and the key."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jitsu.errors import ConfigError
+
+_SIZE = re.compile(r"(\d{1,9})\s*(KiB|MiB|GiB)")
+_UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key that is in effect, its value as TOML has it; `stated` if the file says so, else it is a default."""
+
+    section: str
+    key: str
+    value: Any
+    stated: bool
+
+
+class Table:
+    """One TOML table being read. Keys are taken out one by one; what is left at the end nobody knows."""
+
+    def __init__(self, path: Path, name: str, data: Any) -> None:
+        self.path, self.name = path, name
+        if not isinstance(data, dict):
+            raise ConfigError(f"{path}: {name} is not a table", hint=f"write it as a section: [{name}]")
+        self._left: dict[str, Any] = dict(data)
+        self._known: list[str] = []
+        self.settings: list[Setting] = []
+
+    def wrong(self, key: str, problem: str, hint: str) -> NoReturn:
+        raise ConfigError(" ".join(filter(None, (f"{self.path}: [{self.name}]", key, problem))), hint=hint)
+
+    def has(self, key: str) -> bool:
+        self._known.append(key)
+        return key in self._left
+
+    def text(self, key: str, default: str | None = None, hint: str = "") -> str:
+        value = self._take(key, default, hint or f'add a line: {key} = "..."')
+        if not isinstance(value, str):
+            self.wrong(key, f"is {_kind(value)}, not text", f'write it in quotes: {key} = "..."')
+        return value
+
+    def choice(self, key: str, default: str, allowed: tuple[str, ...]) -> str:
+        value = self.text(key, default)
+        if value not in allowed and value != default:
+            self.wrong(key, f"cannot be {value!r}", "use one of: " + ", ".join(allowed))
+        return value
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self._take(key, default, "")
+        if not isinstance(value, bool):
+            self.wrong(key, f"is {_kind(value)}, not true or false", f"write: {key} = true")
+        return value
+
+    def number(self, key: str, default: int, low: int, high: int) -> int:
+        value = self._take(key, default, "")
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            self.wrong(key, f"cannot be {value!r}", f"use a whole number from {low} to {high}")
+        return value
+
+    def seconds(self, key: str, default: float, low: float) -> float:
+        value = self._take(key, default, "")
+        if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= 1e8:
+            self.wrong(key, f"cannot be {value!r}", f"use a number of seconds, at least {low:g}")
+        return float(value)
+
+    def size(self, key: str, default: str, low: int) -> int:
+        value = self.text(key, default)
+        match = _SIZE.fullmatch(value.strip())
+        if match is None:
+            self.wrong(key, f"cannot be {value!r}", 'write a size with its unit, as in "64 MiB" (KiB, MiB, GiB)')
+        size = int(match[1]) * _UNITS[match[2]]
+        if size < low:
+            self.wrong(key, f"is too small: {value!r}", f"give it at least {low >> 20} MiB")
+        return size
+
+    def file(self, key: str) -> Path:
+        """A path; a relative one is looked for beside the configuration file."""
+        value = self.text(key)
+        if not value:
+            self.wrong(key, "is empty", "name a file")
+        if "\0" in value:
+            self.wrong(key, f"cannot be {value!r}", "no file name has a NUL character in it")
+        return (self.path.parent / value).absolute()
+
+    def ipv4(self, key: str, default: str | None = None) -> IPv4Address:
+        value = self.text(key, default, f'add a line: {key} = "10.77.0.10"')
+        try:
+            return IPv4Address(value)
+        except AddressValueError:
+            self.wrong(key, f"is not an IPv4 address: {value!r}", "write it as four numbers, as in 10.77.0.10")
+
+    def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        value = self._take(key, list(default), "")
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            self.wrong(key, "is not a list of texts", f'write it in brackets: {key} = ["...", "..."]')
+        return tuple(value)
+
+    def done(self) -> None:
+        """Nothing may be left over: a misspelt key must not be silently without effect."""
+        for key in self._left:
+            self.wrong(key, "is not a key that exists", "the keys here are: " + ", ".join(sorted(set(self._known))))
+
+    def _take(self, key: str, default: Any, hint: str) -> Any:
+        self._known.append(key)
+        stated = key in self._left
+        if not stated and default is None:
+            self.wrong(key, "is missing", hint)
+        value = self._left.pop(key) if stated else default
+        self.settings.append(Setting(self.name, key, value, stated))
+        return value
+
+
+def _kind(value: object) -> str:
+    kinds = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "a table"}
+    return kinds.get(type(value), "something else")
