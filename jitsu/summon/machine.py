@@ -98,6 +98,13 @@ class Silent:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """The guest runs, and nobody can reach it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The domain ended by itself. `wanted`: a SYN is on hold that it did not get."""
 
@@ -112,7 +119,7 @@ class Gone:
     wanted: bool = False
 
 
-Event = Asked | Knocked | Ordered | Unwanted | Refused | Launched | BecameReady | Overdue | Silent | Ended | Gone
+Event = Asked | Knocked | Ordered | Unwanted | Refused | Launched | BecameReady | Overdue | Silent | Lost | Ended | Gone
 
 
 # Actions.
@@ -175,6 +182,8 @@ def step(state: State, event: Event) -> tuple[State, list[Action]]:
             return _launched(state)
         case BecameReady() if state.phase is Phase.BOOTING:
             return replace(state, phase=Phase.SERVING, serving=()), [Serve(), *_tell(state.serving)]
+        case Lost(reason) if state.phase is Phase.SERVING:
+            return _dismissing(state), [*_end(state, reason), ResetHeld(reason), Dismiss(reason)]
         case Overdue(reason) if state.phase is Phase.BOOTING:
             return _dismissing(state), [*_end(state, reason), ResetHeld(reason), Dismiss(reason)]
         case Silent(reason) if state.phase is Phase.SERVING:

@@ -12,6 +12,7 @@ from jitsu.domains.fake import Behaviour
 from jitsu.errors import DomainError
 from jitsu.network.frames import ACK, FIN, RST, SYN, read_segment
 from jitsu.network.packet import Interest
+from jitsu.summon import executor as executing
 from jitsu.summon import summoner as summoning
 from jitsu.synjitsu import probe as probing
 from tests.unit.box import HELLO, NETWORK, NEVER, PROBED, Box, boxed, eventually, from_guest, packet, settled
@@ -316,6 +317,7 @@ class TestIdleness:
     def clock(self, monkeypatch: pytest.MonkeyPatch) -> Clock:
         clock = Clock()
         monkeypatch.setattr(summoning, "time", clock)
+        monkeypatch.setattr(executing, "time", clock)
         monkeypatch.setattr(summoning, "IDLE_TICK", 0)
         return clock
 
