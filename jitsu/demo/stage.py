@@ -5,6 +5,7 @@ Nothing outside sees any of it, and nothing of it is left: namespaces, bridge, t
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -192,7 +193,12 @@ def interface_names() -> list[str]:
 def _toml(folder: Path, cast: Sequence[Cast], sections: Mapping[str, Mapping[str, str | int | float]]) -> str:
     """A jitsu.toml for this stage; `sections` adds keys to [dns], [limits] and the like, or replaces them."""
     tables: dict[str, dict[str, str | int | float]] = {
-        "daemon": {"instance": "stage", "runtime": str(folder / "run"), "state": str(folder / "state")},
+        # Its own instance: a stage beside this one on the host must neither adopt its guests nor end them.
+        "daemon": {
+            "instance": f"stage-{secrets.token_hex(4)}",
+            "runtime": str(folder / "run"),
+            "state": str(folder / "state"),
+        },
         "dns": {"zone": ZONE, "ttl": 1},
         "network": {"bridge": "jitsu0", "address": f"{BOARD}/24", "uplink": UPLINK},
         "limits": {"memory": "2 GiB", "guests": 32},

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from jitsu.demo.stage import UPLINK, Stage, interface_names
+from jitsu.domains.qemu_adoption import survivors
 from jitsu.network.frames import read_segment
 from jitsu.summon.tenant import Row
 from jitsu.synjitsu.embryonic import key_of
@@ -112,17 +113,7 @@ def nothing_is_left(stage: Stage, before: dict[str, list[str]]) -> None:
 
 def monitors(stage: Stage) -> list[str]:
     """The QEMU processes of this stage's daemon, by process id."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            words = path.read_bytes().split(b"\0")
-            if b"qemu" in words[0] and any(str(kernel).encode() in words for kernel in _kernels(stage)):
-                found.append(path.parent.name)
-    return sorted(found)
-
-
-def _kernels(stage: Stage) -> set[Path]:
-    return {service.kernel for service in stage.config.services.values()}
+    return sorted(str(pid) for pid in survivors(stage.config.daemon.instance))
 
 
 def _is_guest_port(interface: str) -> bool:
