@@ -101,7 +101,7 @@ def _kernels(made: list[Path]) -> Iterator[dict[str, Any]]:
 
 def _kernel(path: Path) -> dict[str, Any]:
     from jitsu.domains.kernel import recognise
-    from jitsu.domains.qemu import LEAST_MEMORY
+    from jitsu.domains.qemu_spec import LEAST_MEMORY
 
     kernel = recognise(path)
     return {

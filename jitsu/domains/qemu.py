@@ -5,7 +5,6 @@ posix_spawn. Everything else (the pidfd's reader, the console log, the monitor) 
 """
 
 import asyncio
-import os
 import signal
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -16,12 +15,10 @@ from jitsu.domains.console import ConsoleLog
 from jitsu.domains.driver import Capabilities, Domain, DomainSpec, Listener
 from jitsu.domains.kernel import recognise
 from jitsu.domains.qemu_adoption import pidfd_of, survivors
-from jitsu.domains.qemu_arguments import MIB, Descriptors, Identity, machine_for, qemu_arguments
+from jitsu.domains.qemu_arguments import Descriptors, Identity, qemu_arguments
 from jitsu.domains.qemu_process import DISMISSED, FILE_KINDS, DomainFiles, QemuProcess, connect, listen, spawn
+from jitsu.domains.qemu_spec import check_spec
 from jitsu.errors import DomainError, HostError
-
-LEAST_MEMORY = 2 * MIB
-"""Bytes below which QEMU's microvm does not start a guest at all."""
 
 
 class QemuDriver:
@@ -52,26 +49,7 @@ class QemuDriver:
 
     def check(self, spec: DomainSpec) -> None:
         """Say what stands against this spec: kernel, machine, initrd, memory, or a QEMU that is not installed."""
-        kernel = recognise(spec.kernel)
-        machine_for(spec, kernel)
-        if spec.initrd is not None and not os.access(spec.initrd, os.R_OK):
-            raise DomainError(
-                f"service {spec.service}: initrd {spec.initrd} is missing or cannot be read",
-                hint="build it, or mend `initrd` in jitsu.toml",
-            )
-        if spec.memory < max(LEAST_MEMORY, kernel.end):
-            raise DomainError(
-                f"service {spec.service}: {spec.memory / MIB:g} MiB of memory are too few",
-                hint=f"kernel {spec.kernel} wants {-(-max(LEAST_MEMORY, kernel.end) // MIB)} MiB at the very least",
-            )
-        host = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        if spec.memory > host:
-            raise DomainError(
-                f"service {spec.service}: {spec.memory // MIB} MiB of memory are more than this host has",
-                hint=f"the host has {host // MIB} MiB",
-            )
-        if "\0" in spec.cmdline:
-            raise DomainError(f"service {spec.service}: the command line has a NUL character in it")
+        check_spec(spec)
         find_qemu()
 
     async def prepare(self, spec: DomainSpec, taps: Sequence[int]) -> Domain:

@@ -133,7 +133,7 @@ def qemu_arguments(
     arguments += ["-serial", "chardev:console"]
     for index, tap in enumerate(fds.taps):
         # No offloads to turn off: a plain tap (no IFF_VNET_HDR) makes QEMU withdraw them all from the guest.
-        nic = f"virtio-net-{bus},netdev=net{index},mac={_mac(spec.mac, index)}"
+        nic = f"virtio-net-{bus},netdev=net{index},mac={nic_mac(spec.mac, index)}"
         # An empty romfile keeps SeaBIOS from loading a network boot ROM.
         nic += ",romfile=" if bus == "pci" else ""
         arguments += ["-netdev", f"tap,id=net{index},fd={tap}", "-device", nic]
@@ -146,7 +146,7 @@ def qemu_arguments(
     return arguments
 
 
-def _mac(first: str, index: int) -> str:
+def nic_mac(first: str, index: int) -> str:
     """The address of nic number `index`: the spec's own for the first, its last octet counted on for the others."""
     head, _, last = first.rpartition(":")
     return f"{head}:{(int(last, 16) + index) % 256:02x}"

@@ -263,9 +263,12 @@ class QemuProcess:
             if len(line) < LONGEST_READY_LINE and line.split(b" ")[0].rstrip(b"\r") == b"ready":
                 self._said_ready = True
                 self._report(Happening.READY, printable(line))
-                # Only now: whatever the monitor costs is off the way to the first answer.
-                self.connect_monitor()
+                self._after_ready()
                 return
+
+    def _after_ready(self) -> None:
+        # Only now: whatever the monitor costs is off the way to the first answer.
+        self.connect_monitor()
 
     def _take_event(self, name: str, data: dict[str, Any]) -> None:
         if name == "SHUTDOWN" and isinstance(reason := data.get("reason"), str):
@@ -280,12 +283,7 @@ class QemuProcess:
         """Hear the last words, find out why the process ended, remove what is left, report."""
         for stream in self._streams:
             stream.drain()
-        if self._qmp is not None:
-            # What a dead process said is in the socket already, its end included: this is quick.
-            with suppress(DomainError, TimeoutError):
-                async with asyncio.timeout(PATIENCE):
-                    await (await self.monitor()).closed()
-            await self._hang_up(self._qmp)
+        await self._hear_why()
         good = self._shutdown_reason == "guest-shutdown"
         self.end = "the guest shut down" if good else self._why(status)
         if self._log is not None:
@@ -295,6 +293,15 @@ class QemuProcess:
         self._forget(self.domain)
         self._gone.set()
         self._report(Happening.EXITED if good else Happening.CRASHED, self.end)
+
+    async def _hear_why(self) -> None:
+        """Wait for whoever can tell why the process ended; it has ended already."""
+        if self._qmp is not None:
+            # What a dead process said is in the socket already, its end included: this is quick.
+            with suppress(DomainError, TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    await (await self.monitor()).closed()
+            await self._hang_up(self._qmp)
 
     def _why(self, status: "os.waitid_result | None") -> str:
         complaint = self._files.complaint()
