@@ -48,11 +48,15 @@ class NetworkConfig:
 
 @dataclass(frozen=True, slots=True)
 class LimitsConfig:
-    """[limits]: how much all guests together may take, and how long a guest may boot before it is given up."""
+    """[limits]: how much all guests together may take, how long a guest may boot before it is given up, and what one
+    client may ask the directory for in a second: `summons` of sleeping services, and `answers` over UDP; 0 is any
+    number."""
 
     memory: int
     guests: int
     boot: float
+    summons: int
+    answers: int
 
 
 @dataclass(frozen=True)

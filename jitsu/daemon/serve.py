@@ -12,7 +12,8 @@ from jitsu.config import Config
 from jitsu.daemon.control import SOCKET_NAME, ControlServer, Request
 from jitsu.daemon.lock import runtime_folder
 from jitsu.daemon.systemd import Systemd
-from jitsu.daemon.zones import zones_of
+from jitsu.daemon.zones import BoardZones
+from jitsu.directory.enquiries import Limits
 from jitsu.directory.server import DirectoryServer, listen
 from jitsu.domains.accelerator import Verdict, choose_accelerator
 from jitsu.domains.driver import DomainEvent
@@ -42,7 +43,7 @@ class Daemon:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._zones = zones_of(config)
+        self._zones = BoardZones(config)
         self._summoner: Summoner | None = None
         self._stop = asyncio.Event()
         self._verdict = Verdict("none", "")
@@ -86,7 +87,13 @@ class Daemon:
             if systemd.dns:
                 log.info("[dns] listen is ignored: %d sockets were handed over", len(systemd.dns))
             sockets = systemd.dns or [sock for endpoint in config.dns.listen for sock in listen(*endpoint)]
-            directory = DirectoryServer(self._zones, summoner.question, sockets=sockets)
+            directory = DirectoryServer(
+                self._zones.all,
+                summoner.question,
+                sockets=sockets,
+                limits=Limits(summons=limits.summons, answers=limits.answers),
+                awake=summoner.awake,
+            )
             stack.push_async_callback(summoner.close)
             await summoner.adopt(await driver.adopt())
             stack.push_async_callback(directory.stop)

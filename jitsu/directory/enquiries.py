@@ -1,7 +1,8 @@
 """The questions that are being answered right now, whichever way they came.
 
 The transports hand every packet to `Enquiries.ask` with a way to send the reply. What needs no service is answered
-before `ask` returns; what does is handed to `summon` and waits until that says whether there is room.
+before `ask` returns; what does is handed to `summon` and waits until that says whether there is room. How much one
+client may ask for is limited (see `flood`).
 """
 
 import asyncio
@@ -11,7 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from jitsu.directory.answer import Question, Reply, consider
+from jitsu.directory.answer import Question, Rcode, Reply, bare, consider, truncated
+from jitsu.directory.flood import AnswerLimit, Rates, Verdict
+from jitsu.directory.query import Query
 from jitsu.directory.zone import Zone
 
 log = logging.getLogger(__name__)
@@ -23,6 +26,9 @@ Summon = Callable[[str, str, float, Done], None]
 question arrived at `arrived` (`time.monotonic()`). It calls `done(True)` as soon as the service's resources are
 granted, or `done(False)` if they are not, in the event loop's thread, before it returns or later. It must not block.
 Further calls of `done` mean nothing; an exception counts as `done(False)` and is logged."""
+
+Awake = Callable[[str], bool]
+"""`awake(service)`: whether it runs, so that a question for it summons nothing."""
 
 Send = Callable[[bytes], None]
 """Sends one DNS message back to where the question came from. Does not raise."""
@@ -44,6 +50,10 @@ class Limits:
     """TCP connections from one IP address."""
     pipelined: int = 32
     """Questions under way on one TCP connection; the next are read when some are answered."""
+    summons: float = 0.0
+    """Services that one client may summon a second, on the average; 0: any number."""
+    answers: float = 0.0
+    """Answers over UDP that one client gets a second, on the average; 0: any number."""
     idle: float = 10.0
     """How long a TCP connection may stay open without a question being taken or answered (RFC 7766 section 6.2.3)."""
 
@@ -51,12 +61,15 @@ class Limits:
 class Enquiries:
     """Answers packets from `zones`, which may be replaced at any time, and keeps those that wait for a service.
 
-    `stats` counts replies by transport and rcode, `("udp", "NXDOMAIN")`, and packets that deserved none under
-    `("udp", "dropped")`.
+    `stats` counts replies by transport and rcode, `("udp", "NXDOMAIN")`, packets that deserved none under
+    `("udp", "dropped")`, and what was too much for one client under `("udp", "limited")`, answered or not.
     """
 
-    def __init__(self, zones: Sequence[Zone], summon: Summon, limits: Limits) -> None:
+    def __init__(self, zones: Sequence[Zone], summon: Summon, limits: Limits, awake: Awake) -> None:
         self.zones = zones
+        self._awake = awake
+        self._answers = AnswerLimit(limits.answers)
+        self._summons: dict[Transport, Rates] = {"udp": Rates(limits.summons), "tcp": Rates(limits.summons)}
         self.stats: Counter[tuple[Transport, str]] = Counter()
         self._summon = summon
         self._limits = limits
@@ -64,6 +77,8 @@ class Enquiries:
 
     def ask(self, packet: bytes, client: str, transport: Transport, arrived: float, send: Send) -> bool:
         """Answer `packet` through `send`, now or later, exactly once; False if it is dropped and never answered."""
+        if transport == "udp" and (verdict := self._answers.judge(client, arrived)) is not Verdict.ANSWER:
+            return self._limit(verdict, packet, send)
         outcome = consider(self.zones, packet, udp=transport == "udp")
         if outcome is None:
             self.stats[transport, "dropped"] += 1
@@ -72,8 +87,20 @@ class Enquiries:
             self._reply(outcome, transport, send)
         elif len(self._waiting) >= self._limits.waiting:
             self._reply(outcome.finish(granted=False), transport, send)
-        else:
+        elif self._awake(outcome.service) or self._summons[transport].take(client, arrived):
             self._enquire(outcome, client, transport, arrived, send)
+        else:
+            self.stats[transport, "limited"] += 1
+            send((truncated(outcome.query) if transport == "udp" else bare(outcome.query, Rcode.SERVFAIL)).packet)
+        return True
+
+    def _limit(self, verdict: Verdict, packet: bytes, send: Send) -> bool:
+        """Deal with a question over UDP that is too much for its client."""
+        self.stats["udp", "limited"] += 1
+        query = Query.read(packet) if verdict is Verdict.TRUNCATE else None
+        if query is None or query.malformed:
+            return False
+        send(truncated(query).packet)
         return True
 
     def abandon(self) -> None:

@@ -65,11 +65,13 @@ class Query:
     """One query. `malformed` ones hold what could be read, which is the header at least.
 
     `asked` is the name as it was written, which the answer repeats: resolvers mix upper and lower case to recognise
-    their own questions (draft-vixie-dnsext-dns0x20). `name` is the same in lower case, for looking up.
+    their own questions (draft-vixie-dnsext-dns0x20). `name` is the same in lower case, for looking up. `question` is
+    the question section, octet for octet, and empty if there is not one question.
     """
 
     ident: int
     flags: int
+    question: bytes = b""
     asked: Name | None = None
     name: Name = ()
     qtype: int = 0
@@ -117,7 +119,8 @@ class Query:
         if count == 1:
             asked, offset = _read_name(packet, offset)
             self.qtype, self.qclass = _QUESTION.unpack_from(packet, offset)
-            self.asked, self.name = asked, tuple(label.lower() for label in asked)
+            self.asked, self.name = asked, tuple([label.lower() for label in asked])
+            self.question = packet[_HEADER.size : offset + _QUESTION.size]
             return offset + _QUESTION.size
         self.malformed = True
         for _ in range(count):

@@ -8,10 +8,15 @@ from jitsu.directory.zone import Zone
 
 
 def reverse_zone(
-    network: IPv4Network, nameservers: Sequence[str], names: Mapping[IPv4Address, str], hostmaster: str, ttl: int
+    network: IPv4Network,
+    nameservers: Sequence[str],
+    names: Mapping[IPv4Address, str],
+    hostmaster: str,
+    ttl: int,
+    serial: int = 1,
 ) -> Zone:
     """The zone with a PTR record for each of `names`, which are addresses of `network`; it has no hosts, so nothing
-    in it summons. `nameservers` and `hostmaster` are names, `ttl` is in seconds, all as in `Zone`.
+    in it summons. `nameservers` and `hostmaster` are names, `ttl` is in seconds, `serial` a number, all as in `Zone`.
 
     Zones end between octets, and not every network does. The zone of one that does not is that of the octets it has
     whole, `77.10.in-addr.arpa` for 10.77.16.0/20: the apex is ours to speak for, but the addresses of other networks
@@ -31,4 +36,5 @@ def reverse_zone(
         elsewhere=elsewhere,
         hostmaster=hostmaster,
         ttl=ttl,
+        serial=serial,
     )

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from functools import partial
 from ipaddress import ip_address
 
-from jitsu.directory.enquiries import Enquiries, Limits, Summon, Transport
+from jitsu.directory.enquiries import Awake, Enquiries, Limits, Summon, Transport
 from jitsu.directory.tcp import Connection, Guests
 from jitsu.directory.udp import UdpListener
 from jitsu.directory.zone import Zone
@@ -30,8 +30,9 @@ class DirectoryServer:
     """Answers for `zones` over UDP and TCP on every (address, port) of `addresses`, and on ready-made `sockets`.
 
     The A questions for the zones' hosts go to `summon`, in the event loop's thread, and are answered when that calls
-    back; see `Summon`. Port 0 stands for a free port. `sockets` are bound UDP or TCP sockets, as systemd hands them
-    over; they belong to the server once `start` is called, and are closed with it.
+    back; see `Summon`. Questions for a service that is `awake` do not count as summons (`Limits.summons`). Port 0
+    stands for a free port. `sockets` are bound UDP or TCP sockets, as systemd hands them over; they belong to the
+    server once `start` is called, and are closed with it.
     """
 
     def __init__(
@@ -42,11 +43,12 @@ class DirectoryServer:
         *,
         sockets: Sequence[socket.socket] = (),
         limits: Limits | None = None,
+        awake: Awake = lambda service: False,
     ) -> None:
         self._addresses = addresses
         self._ready_made = sockets
         self._limits = limits or Limits()
-        self._enquiries = Enquiries(zones, summon, self._limits)
+        self._enquiries = Enquiries(zones, summon, self._limits, awake)
         self._sockets: list[socket.socket] = []
         self._udp: list[UdpListener] = []
         self._tcp: list[asyncio.Server] = []
@@ -63,7 +65,8 @@ class DirectoryServer:
 
     @property
     def stats(self) -> Counter[tuple[Transport, str]]:
-        """Replies by transport and rcode, `("tcp", "NXDOMAIN")`, and ignored packets, `("udp", "dropped")`."""
+        """Replies by transport and rcode, `("tcp", "NXDOMAIN")`, ignored packets, `("udp", "dropped")`, and what was
+        too much for one client, `("udp", "limited")`."""
         return self._enquiries.stats
 
     @property

@@ -1,6 +1,7 @@
 """The zone: which names exist, which of them summon a service, and who serves the zone.
 
-A zone is small, flat and immutable; a change of services makes a new `Zone`. Four kinds of names exist in it:
+A zone is flat, and changes by as much as a change of services needs: one among ten thousand is added or removed
+without a look at the others. Four kinds of names exist in it:
 
     hosts           an A record whose question summons a service; several names may summon the same one
     name servers    those inside the zone have a glue A record, which summons nobody
@@ -8,9 +9,12 @@ A zone is small, flat and immutable; a change of services makes a new `Zone`. Fo
     the rest        the apex, and empty non-terminals: `b.jitsu.test` when only `a.b.jitsu.test` is a host
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
+from types import MappingProxyType
 
 from jitsu.directory.name import Name, parse_name
 from jitsu.directory.records import Record
@@ -36,7 +40,6 @@ class Host:
     ttl: int
 
 
-@dataclass(frozen=True)
 class Zone:
     """The names under `origin`; every one in `hosts`, `nameservers` and `records` is written in full, in any case.
 
@@ -51,41 +54,67 @@ class Zone:
     zone without an address or outside with one, and for addresses and numbers out of range.
     """
 
-    origin: str
-    nameservers: tuple[tuple[str, str | None], ...]
-    hosts: Mapping[str, Host]
-    records: Mapping[str, Sequence[Record]] = field(default_factory=dict)
-    elsewhere: frozenset[bytes] = frozenset()
-    hostmaster: str = ""
-    ttl: int = 3600
-    serial: int = 1
-    refresh: int = 3600
-    retry: int = 600
-    expire: int = 86400
-    minimum: int = 60
+    def __init__(
+        self,
+        origin: str,
+        nameservers: Sequence[tuple[str, str | None]],
+        hosts: Mapping[str, Host],
+        *,
+        records: Mapping[str, Sequence[Record]] = MappingProxyType({}),
+        elsewhere: frozenset[bytes] = frozenset(),
+        hostmaster: str = "",
+        ttl: int = 3600,
+        serial: int = 1,
+        refresh: int = 3600,
+        retry: int = 600,
+        expire: int = 86400,
+        minimum: int = 60,
+    ) -> None:
+        self.origin = origin
+        self.elsewhere = elsewhere
+        self.ttl, self.serial, self.minimum = ttl, serial, minimum
+        self.refresh, self.retry, self.expire = refresh, retry, expire
+        for what in ("ttl", "refresh", "retry", "expire", "minimum"):
+            _check_range(f"{what} of the zone {origin}", getattr(self, what), LONGEST_TTL)
+        _check_range(f"serial of the zone {origin}", serial, 2**32 - 1)
+        self.apex = parse_name(origin)
+        self.mailbox = parse_name(hostmaster or f"hostmaster.{origin}")
+        self._hosts: dict[Name, Host] = {}
+        self._records: dict[Name, tuple[Record, ...]] = {}
+        self._below: Counter[Name] = Counter()
+        """How many names with something to them lie below each name that has any."""
+        self.servers = tuple(parse_name(name) for name, _ in nameservers)
+        """The names of `nameservers`, the primary first."""
+        self._glue = self._checked_glue(nameservers)
+        for name in self._glue:
+            self._count(name, 1)
+        self.change(hosts, records)
+        self.serial = serial
 
-    apex: Name = field(init=False, repr=False, compare=False)
-    mailbox: Name = field(init=False, repr=False, compare=False)
-    servers: tuple[Name, ...] = field(init=False, repr=False, compare=False)
-    """The names of `nameservers`, the primary first."""
-    _hosts: dict[Name, Host] = field(init=False, repr=False, compare=False)
-    _records: dict[Name, tuple[Record, ...]] = field(init=False, repr=False, compare=False)
-    _glue: dict[Name, str] = field(init=False, repr=False, compare=False)
-    _existing: frozenset[Name] = field(init=False, repr=False, compare=False)
+    def change(
+        self,
+        hosts: Mapping[str, Host],
+        records: Mapping[str, Sequence[Record]] = MappingProxyType({}),
+        *,
+        without: Iterable[str] = (),
+    ) -> None:
+        """Take away everything at the names `without`, add `hosts` and `records`, and raise the serial; all at once,
+        or, if ConfigError is raised, nothing of it. It takes as long as the change is large, not the zone."""
+        gone = {self._inside(text, "a record") for text in without}
+        new_hosts = self._checked_hosts(hosts, gone)
+        new_records = self._checked_records(records, gone)
+        for name in gone:
+            self._set(name, None, ())
+        for name, host in new_hosts.items():
+            self._set(name, host, self.records_at(name))
+        for name, found in new_records.items():
+            self._set(name, self.host(name), found)
+        self._touch()
 
-    def __post_init__(self) -> None:
-        self._check_times()
-        # A frozen dataclass fills in its derived fields the long way round.
-        derive = object.__setattr__
-        derive(self, "apex", parse_name(self.origin))
-        derive(self, "mailbox", parse_name(self.hostmaster or f"hostmaster.{self.origin}"))
-        derive(self, "_hosts", self._checked_hosts())
-        derive(self, "_records", self._checked_records())
-        derive(self, "_glue", self._checked_glue())
-        derive(self, "servers", tuple(parse_name(name) for name, _ in self.nameservers))
-        named = (self.apex, *self._hosts, *self._records, *self._glue)
-        above = {name[depth:] for name in named for depth in range(len(name) - len(self.apex) + 1)}
-        derive(self, "_existing", frozenset(above))
+    def put_records(self, name: Name, records: Sequence[Record]) -> None:
+        """Let these be all the records of a lower-case name inside the zone, and raise the serial."""
+        self._set((*name[: -len(self.apex)], *self.apex), self.host(name), records)
+        self._touch()
 
     @property
     def negative_ttl(self) -> int:
@@ -101,7 +130,7 @@ class Zone:
 
     def exists(self, name: Name) -> bool:
         """Whether anything is at or below the lower-case `name`: if not, the answer is NXDOMAIN (RFC 8020)."""
-        return name in self._existing
+        return self._has(name) or name in self._below or name == self.apex
 
     def host(self, name: Name) -> Host | None:
         """The host of this lower-case name."""
@@ -115,40 +144,70 @@ class Zone:
         """The IPv4 address of the name server of this lower-case name, if it is inside the zone."""
         return self._glue.get(name)
 
-    def _check_times(self) -> None:
-        for what in ("ttl", "refresh", "retry", "expire", "minimum"):
-            _check_range(f"{what} of the zone {self.origin}", getattr(self, what), LONGEST_TTL)
-        _check_range(f"serial of the zone {self.origin}", self.serial, 2**32 - 1)
+    def _has(self, name: Name) -> bool:
+        return name in self._hosts or name in self._records or name in self._glue
 
-    def _checked_hosts(self) -> dict[Name, Host]:
+    def _set(self, name: Name, host: Host | None, records: Sequence[Record]) -> None:
+        had = self._has(name)
+        if host is not None:
+            self._hosts[name] = host
+        else:
+            self._hosts.pop(name, None)
+        if records:
+            self._records[name] = tuple(records)
+        else:
+            self._records.pop(name, None)
+        if self._has(name) != had:
+            self._count(name, -1 if had else 1)
+
+    def _count(self, name: Name, step: int) -> None:
+        for depth in range(1, len(name) - len(self.apex) + 1):
+            above = name[depth:]
+            self._below[above] += step
+            if not self._below[above]:
+                del self._below[above]
+
+    def _touch(self) -> None:
+        # Serial numbers go in circles (RFC 1982), and 0 is best left out (RFC 2136 section 3.6).
+        self.serial = self.serial % (2**32 - 1) + 1
+
+    def _inside(self, text: str, whose: str) -> Name:
+        """The name of a host or record; the labels of the apex are stored once for all. Raises ConfigError."""
+        name = parse_name(text)
+        if not self.contains(name):
+            raise ConfigError(
+                f"the name {text!r} of {whose} is outside the zone {self.origin}",
+                hint=f"give it a name that ends in .{self.origin}",
+            )
+        return (*name[: len(name) - len(self.apex)], *self.apex)
+
+    def _checked_hosts(self, wanted: Mapping[str, Host], gone: AbstractSet[Name]) -> dict[Name, Host]:
         hosts: dict[Name, Host] = {}
-        for text, host in self.hosts.items():
-            name = parse_name(text)
-            if not self.contains(name):
+        for text, host in wanted.items():
+            name = self._inside(text, f"service {host.service}")
+            other = hosts.get(name) or (None if name in gone else self._hosts.get(name))
+            if other is not None:
                 raise ConfigError(
-                    f"the name {text!r} of service {host.service} is outside the zone {self.origin}",
-                    hint=f"give it a name that ends in .{self.origin}",
-                )
-            if name in hosts:
-                raise ConfigError(
-                    f"the name {text!r} is there twice: it summons {hosts[name].service} and {host.service}",
+                    f"the name {text!r} is there twice: it summons {other.service} and {host.service}",
                     hint="upper and lower case do not distinguish names",
+                )
+            if name in self._glue:
+                raise ConfigError(
+                    f"the name server {text!r} is also a name of service {host.service}",
+                    hint="give one of them another name: a name server's address summons nobody",
                 )
             _check_address(text, host.address)
             _check_range(f"ttl of {text}", host.ttl, LONGEST_TTL)
             hosts[name] = host
         return hosts
 
-    def _checked_records(self) -> dict[Name, tuple[Record, ...]]:
+    def _checked_records(
+        self, wanted: Mapping[str, Sequence[Record]], gone: AbstractSet[Name]
+    ) -> dict[Name, tuple[Record, ...]]:
         records: dict[Name, tuple[Record, ...]] = {}
-        for text, found in self.records.items():
-            name = parse_name(text)
-            if not self.contains(name):
-                raise ConfigError(
-                    f"the name {text!r} of a record is outside the zone {self.origin}",
-                    hint=f"give it a name that ends in .{self.origin}",
-                )
-            if name in records:
+        for text, found in wanted.items():
+            name = self._inside(text, "a record")
+            if name in records or (name in self._records and name not in gone):
                 raise ConfigError(
                     f"the name {text!r} has its records in two places",
                     hint="upper and lower case do not distinguish names",
@@ -156,24 +215,19 @@ class Zone:
             records[name] = tuple(found)
         return records
 
-    def _checked_glue(self) -> dict[Name, str]:
-        if not 1 <= len(self.nameservers) <= MOST_NAMESERVERS:
+    def _checked_glue(self, nameservers: Sequence[tuple[str, str | None]]) -> dict[Name, str]:
+        if not 1 <= len(nameservers) <= MOST_NAMESERVERS:
             raise ConfigError(
-                f"the zone {self.origin} has {len(self.nameservers)} name servers",
+                f"the zone {self.origin} has {len(nameservers)} name servers",
                 hint=f"give it between 1 and {MOST_NAMESERVERS}, this one first",
             )
         glue: dict[Name, str] = {}
         seen: set[Name] = set()
-        for text, address in self.nameservers:
+        for text, address in nameservers:
             name = parse_name(text)
             if name in seen:
                 raise ConfigError(f"the name server {text!r} is there twice", hint="once is enough")
             seen.add(name)
-            if name in self._hosts:
-                raise ConfigError(
-                    f"the name server {text!r} is also a name of service {self._hosts[name].service}",
-                    hint="give one of them another name: a name server's address summons nobody",
-                )
             if self.contains(name) != (address is not None):
                 raise ConfigError(
                     f"the name server {text!r} is inside the zone {self.origin} and has no address"

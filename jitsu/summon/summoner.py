@@ -74,6 +74,10 @@ class Summoner:
         token = self._token(lambda problem: done(not problem))
         self._want(tenant, machine.Asked(token), arrived)
 
+    def awake(self, service: str) -> bool:
+        """Whether a question for the service sets off nothing: its domain is there, or about to be."""
+        return self.tenant(service).state.phase in (Phase.STARTING, Phase.BOOTING, Phase.SERVING)
+
     def knocked(self, service: str, segment: Segment, frame: bytes) -> None:
         """A SYN at the sentinel: held, or passed on if it strayed."""
         tenant = self._tenants[service]

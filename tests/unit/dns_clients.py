@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from dnslib import EDNS0, QTYPE, DNSHeader, DNSQuestion, DNSRecord
 
-from jitsu.directory.enquiries import Done, Limits, Summon
+from jitsu.directory.enquiries import Awake, Done, Limits, Summon
 from jitsu.directory.server import DirectoryServer
 from jitsu.directory.zone import Host, Zone
 
@@ -47,9 +47,12 @@ class Summoner:
 
 @asynccontextmanager
 async def serving(
-    summon: Summon, limits: Limits | None = None, address: str = "127.0.0.1"
+    summon: Summon,
+    limits: Limits | None = None,
+    address: str = "127.0.0.1",
+    awake: Awake = lambda service: False,
 ) -> AsyncIterator[DirectoryServer]:
-    server = DirectoryServer([ZONE], summon, [(address, 0)], limits=limits)
+    server = DirectoryServer([ZONE], summon, [(address, 0)], limits=limits, awake=awake)
     await server.start()
     try:
         yield server

@@ -48,6 +48,8 @@ probe = "192.0.2.200"
 memory = "2 GiB"
 guests = 8
 boot = 2.5
+summons = 5
+answers = 0
 
 [service.web]
 kernel = "/boot/web"
@@ -144,6 +146,8 @@ BROKEN = {
     "probe-is-the-bridge": '[network]\nprobe = "10.77.0.1"\n' + SMALLEST,
     "runtime-too-long": f'[daemon]\nruntime = "/run/{"x" * 80}"\n' + SMALLEST,
     "guests-none": "[limits]\nguests = 0\n" + SMALLEST,
+    "summons-negative": "[limits]\nsummons = -1\n" + SMALLEST,
+    "answers-fraction": "[limits]\nanswers = 0.5\n" + SMALLEST,
     "boot-never": "[limits]\nboot = 0\n" + SMALLEST,
     "idle-not-a-number": SMALLEST + "idle = nan\n",
     "cmdline-too-long": SMALLEST + f'cmdline = "{"x" * 1025}"\n',
@@ -191,6 +195,7 @@ def test_a_service_needs_a_kernel_and_an_address_and_the_rest_has_defaults(tmp_p
     assert (network.bridge, network.address, network.uplink) == ("jitsu0", IPv4Interface("10.77.0.1/24"), "")
     assert (str(network.gateway), str(network.probe), network.existing) == ("10.77.0.1", "10.77.0.254", False)
     assert (config.limits.memory, config.limits.guests, config.limits.boot) == (512 << 20, 64, 15.0)
+    assert (config.limits.summons, config.limits.answers) == (32, 200)
     service = only_service(config)
     assert (service.name, service.kernel, service.initrd) == ("hello", tmp_path / "hello.elf", None)
     assert (service.memory, service.vcpus, service.cmdline, service.machine) == (16 << 20, 1, "", "")
@@ -210,6 +215,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert (config.network.bridge, config.network.uplink, config.network.existing) == ("br-edge", "eth0", True)
     assert (config.network.gateway, config.network.probe) == (IPv4Address("192.0.2.254"), IPv4Address("192.0.2.200"))
     assert (config.limits.memory, config.limits.guests, config.limits.boot) == (2 << 30, 8, 2.5)
+    assert (config.limits.summons, config.limits.answers) == (5, 0)
     assert only_service(config) == ServiceConfig(
         name="web",
         kernel=Path("/boot/web"),

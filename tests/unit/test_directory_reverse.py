@@ -7,7 +7,7 @@ import pytest
 from dnslib import QTYPE, DNSHeader, DNSQuestion, DNSRecord
 
 from jitsu.config import load
-from jitsu.daemon.zones import zones_of
+from jitsu.daemon.zones import BoardZones
 from jitsu.directory.answer import Question, Reply, consider
 from jitsu.directory.reverse import reverse_zone
 from jitsu.directory.zone import Zone
@@ -107,7 +107,7 @@ class TestZonesOfAConfiguration:
     def zones(self, tmp_path: Path) -> tuple[Zone, Zone]:
         path = tmp_path / "jitsu.toml"
         path.write_text(CONFIG)
-        return zones_of(load(path))
+        return BoardZones(load(path)).all
 
     def test_every_name_is_a_host(self, zones: tuple[Zone, Zone]) -> None:
         for name in ("www.board.example.org", "web.board.example.org", "board.example.org"):

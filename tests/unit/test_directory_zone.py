@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from jitsu.directory.name import parse_name
+from jitsu.directory.records import Srv, Txt
 from jitsu.directory.zone import Host, Zone
 from jitsu.errors import ConfigError
 
@@ -112,3 +113,65 @@ def test_a_zone_that_cannot_be_is_refused(changes: dict[str, Any], words: str) -
     with pytest.raises(ConfigError, match=words) as caught:
         zone(**changes)
     assert caught.value.hint
+
+
+class TestChanges:
+    NAMES = ("web.jitsu.test", "a.b.jitsu.test", "b.jitsu.test", "ns1.jitsu.test", "x.ns1.jitsu.test", "jitsu.test")
+
+    def known(self, found: Zone) -> set[str]:
+        below = {".".join(text.split(".")[depth:]) for text in self.NAMES for depth in range(4)}
+        return {text for text in below if text and found.exists(parse_name(text))}
+
+    def test_what_is_added_is_there_and_what_is_removed_is_gone_with_its_empty_non_terminals(self) -> None:
+        found = zone(hosts={})
+        empty = self.known(found)
+        assert empty == {"jitsu.test", "ns1.jitsu.test"}
+        found.change({"a.b.jitsu.test": WEB}, {"a.b.jitsu.test": [Txt("hi")]})
+        assert self.known(found) == {*empty, "a.b.jitsu.test", "b.jitsu.test"}
+        assert found.host(parse_name("a.b.jitsu.test")) is WEB
+        found.change({"b.jitsu.test": WEB, "x.ns1.jitsu.test": WEB})
+        found.change({}, without=["A.B.jitsu.test."])
+        assert self.known(found) == {*empty, "b.jitsu.test", "x.ns1.jitsu.test"}
+        assert found.records_at(parse_name("a.b.jitsu.test")) == ()
+        found.change({}, without=["b.jitsu.test", "x.ns1.jitsu.test", "never.jitsu.test"])
+        assert self.known(found) == empty
+
+    def test_a_record_keeps_its_name_when_the_host_there_goes(self) -> None:
+        found = zone(records={"_http._tcp.web.jitsu.test": [Srv(80, "web.jitsu.test")]})
+        found.change({}, without=["web.jitsu.test"])
+        assert found.exists(parse_name("web.jitsu.test"))
+        assert found.host(parse_name("web.jitsu.test")) is None
+
+    def test_one_change_may_remove_and_add_the_same_name(self) -> None:
+        found = zone()
+        other = Host("other", "192.0.2.11", 1)
+        found.change({"web.jitsu.test": other}, without=["web.jitsu.test"])
+        assert found.host(parse_name("web.jitsu.test")) is other
+
+    @pytest.mark.parametrize(
+        ("hosts", "records", "words"),
+        [
+            ({"new.jitsu.test": WEB, "web.jitsu.test": WEB}, {}, "there twice"),
+            ({"new.jitsu.test": WEB, "new.example.org": WEB}, {}, "outside the zone"),
+            ({"new.jitsu.test": WEB, "ns1.jitsu.test": WEB}, {}, "also a name of service web"),
+            ({"new.jitsu.test": WEB}, {"new.example.org": [Txt("hi")]}, "outside the zone"),
+            ({"new.jitsu.test": WEB}, {"txt.jitsu.test": [Txt("hi")]}, "two places"),
+        ],
+    )
+    def test_a_change_that_cannot_be_changes_nothing(
+        self, hosts: dict[str, Host], records: dict[str, list[Txt]], words: str
+    ) -> None:
+        found = zone(records={"txt.jitsu.test": [Txt("there")]})
+        with pytest.raises(ConfigError, match=words):
+            found.change(hosts, records, without=["never.jitsu.test"])
+        assert found.host(parse_name("new.jitsu.test")) is None
+        assert not found.exists(parse_name("new.jitsu.test"))
+        assert found.serial == 1
+
+    def test_the_serial_grows_with_every_change_and_goes_in_circles(self) -> None:
+        found = zone(serial=2**32 - 2)
+        serials = []
+        for number in range(3):
+            found.change({f"s{number}.jitsu.test": WEB})
+            serials.append(found.serial)
+        assert serials == [2**32 - 1, 1, 2]
