@@ -9,6 +9,7 @@
 #include "format.h"
 #include "panic.h"
 #include "runtime.h"
+#include "wall_clock.h"
 
 #define SLOW_MAX 60000 /* ms */
 
@@ -101,11 +102,13 @@ static void answer_status(struct page *page)
     respond_text(
         page, "application/json",
         format(page->text, sizeof page->text,
-               "{\"name\": \"%s\", \"boot_id\": \"%016lx%016lx\", \"uptime_us\": %lu,\n"
+               "{\"name\": \"%s\", \"boot_id\": \"%016lx%016lx\", \"token\": \"%016lx\",\n"
+               " \"uptime_us\": %lu, \"unix_us\": %lu,\n"
                " \"boot_us\": {\"entry\": %lu, \"devices\": %lu, \"network\": %lu, \"ready\": %lu},\n"
                " \"connections\": {\"open\": %lu, \"accepted\": %lu, \"refused\": %lu, \"timed_out\": %lu},\n"
                " \"requests\": {\"answered\": %lu, \"ok\": %lu, \"client_errors\": %lu, \"server_errors\": %lu}}\n",
-               runtime_config()->name, boot_id[0], boot_id[1], microseconds(clock_now()),
+               runtime_config()->name, boot_id[0], boot_id[1], random_u64(), microseconds(clock_now()),
+               microseconds(wall_clock_now()),
                microseconds(times->entry), microseconds(times->devices), microseconds(times->network),
                microseconds(times->ready), counters.open, counters.accepted, counters.refused, counters.timed_out,
                counters.requests, counters.ok, counters.client_errors, counters.server_errors));

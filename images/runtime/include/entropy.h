@@ -20,6 +20,11 @@ void entropy_offer(entropy_source source);
 /* Seeds the generator below; panics if there is no source. */
 void entropy_init(void);
 
+/* Mixes a seed from the host, and what the CPU offers, into the generator's key.
+ * What was known of it before, such as a saved copy of this guest, then tells
+ * nothing of the numbers to come. */
+void entropy_stir(const uint64_t *seed, size_t words);
+
 /* Pseudo-random numbers from a key of real entropy. */
 uint64_t random_u64(void);
 

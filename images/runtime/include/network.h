@@ -13,6 +13,10 @@ void network_start(const struct guest_config *config);
 /* Tells the neighbours who we are: one gratuitous ARP. */
 void network_announce(void);
 
+/* Draws new secrets from the random generator: this guest may be one of several
+ * copies that had the same. */
+void network_rekey(void);
+
 /* Takes in what has arrived and runs due timers; false if nothing had arrived. */
 bool network_poll(void);
 

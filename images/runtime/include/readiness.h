@@ -1,5 +1,9 @@
 /* Readiness: the line "ready <name> <microseconds since entry>" on the port
- * org.jitsu.ready, each time a listener appears there once the guest serves. */
+ * org.jitsu.ready, each time a listener appears there once the guest serves.
+ *
+ * The other way, the host says "wake SEED CLOCK" (wake.h) after a rest.  The
+ * guest then draws new secrets, sets its clock, and says that it is ready again,
+ * with CLOCK as a further word: the host knows which wake that answers. */
 #ifndef READINESS_H
 #define READINESS_H
 

@@ -93,6 +93,11 @@ void network_announce(void)
     etharp_gratuitous(&interface);
 }
 
+void network_rekey(void)
+{
+    isn_init();
+}
+
 bool network_poll(void)
 {
     struct netdev *device = interface.state;

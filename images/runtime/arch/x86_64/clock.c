@@ -19,6 +19,9 @@
 /* Two readings are never at the same instant.  The rate is refined only if that
  * makes an error of less than this fraction. */
 #define REFINE_PRECISION 20000
+/* A run across a rest of the machine tells nothing, for the counter may have gone
+ * on alone: a rate that differs by this fraction is not believed. */
+#define REFINE_STEP 8
 #define CALIBRATION_SAMPLES 3
 
 /* The counter at the entry point; written by the boot path. */
@@ -66,13 +69,18 @@ static void start_run(uint32_t length)
     rang = false;
 }
 
-/* Sets the rate from the current run, which has lasted for `elapsed` ns at the
- * counter value `ticks`. */
-static void set_rate(uint64_t elapsed, uint64_t ticks)
+/* The rate that follows from the current run, which has lasted for `elapsed` ns at
+ * the counter value `ticks`. */
+static uint64_t measured_rate(uint64_t elapsed, uint64_t ticks)
+{
+    return (elapsed << 32) / (ticks - run_ticks);
+}
+
+static void set_rate(uint64_t measured, uint64_t ticks)
 {
     base_time += scale(ticks - base_ticks);
     base_ticks = ticks;
-    rate = (elapsed << 32) / (ticks - run_ticks);
+    rate = measured;
 }
 
 /* Reads timer and counter together. */
@@ -98,8 +106,11 @@ static void refine_rate(void)
 
     if (rang)
         elapsed += run_length;
-    if (elapsed >= REFINE_AFTER && (sample.slack + run_slack) * REFINE_PRECISION < sample.ticks - run_ticks)
-        set_rate(elapsed, sample.ticks);
+    if (elapsed < REFINE_AFTER || (sample.slack + run_slack) * REFINE_PRECISION >= sample.ticks - run_ticks)
+        return;
+    const uint64_t measured = measured_rate(elapsed, sample.ticks);
+    if (measured - rate + rate / REFINE_STEP <= 2 * (rate / REFINE_STEP))
+        set_rate(measured, sample.ticks);
 }
 
 void clock_init(void)
@@ -120,7 +131,7 @@ void clock_calibrate(void)
         if (sample.slack < best.slack)
             best = sample;
     }
-    set_rate(run_length - best.left, best.ticks);
+    set_rate(measured_rate(run_length - best.left, best.ticks), best.ticks);
     base_time = scale(base_ticks);
     run_deadline = CLOCK_NEVER;
 }
