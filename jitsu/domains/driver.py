@@ -4,7 +4,7 @@ A driver builds a domain from a `DomainSpec`, lets it run, and reports through o
 Drivers import their hypervisor's library inside themselves, so that this module loads on any machine.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -42,6 +42,8 @@ class Domain:
     domid: int
     handle: int
     fingerprint: str = ""
+    paused: bool = False
+    """It was found resting when it was adopted."""
 
 
 class Happening(StrEnum):
@@ -97,9 +99,14 @@ class Driver(Protocol):
     async def launch(self, spec: DomainSpec, taps: Sequence[int]) -> Domain:
         """Build the domain and let it run, in the fewest steps the hypervisor knows."""
 
-    async def resume(self, domain: Domain) -> None: ...
+    async def resume(self, domain: Domain) -> None:
+        """Let the domain run. A guest that has said `ready` is told that it wakes, and its being ready again with new
+        secrets and the right time is reported."""
 
     async def pause(self, domain: Domain) -> None: ...
+
+    def saver(self) -> "Saver | None":
+        """Who saves and restores states; None where this hypervisor's cannot be."""
 
     async def destroy(self, domain: Domain) -> None:
         """End the domain. Returns when nothing of it is left; a domain that is gone already is no error."""
@@ -107,9 +114,46 @@ class Driver(Protocol):
     async def adopt(self) -> list[Domain]:
         """Take over every domain of this instance that outlived an earlier daemon, console and readiness included.
 
-        A guest that was ready says so again to whoever adopts it. Domains that cannot be taken over are ended,
-        and what dead ones left behind is removed.
+        A guest that runs is told that it wakes, and says again that it is ready; one that rests (`paused`) is when it
+        is resumed. Domains that cannot be taken over are ended, blank monitors too, and what dead ones left behind is
+        removed.
         """
 
     async def close(self) -> None:
         """Let go of every domain without ending it."""
+
+
+class Saver(Protocol):
+    """What a driver does that can save the state of a guest and restore it, once or many times.
+
+    Methods raise `DomainError` or `HostError`, where they say nothing else.
+    """
+
+    def shape(self, spec: DomainSpec) -> str:
+        """What a blank monitor for this spec must be like, as a text; empty where none can be made beforehand."""
+
+    async def blank(self, spec: DomainSpec, taps: Sequence[int]) -> Domain:
+        """A monitor that waits for the saved state of a guest of this spec's shape. It belongs to no service yet."""
+
+    async def restore(self, blank: Domain, spec: DomainSpec) -> Domain:
+        """Make a blank monitor the domain of `spec`, from its saved state; returns when it runs.
+
+        A guest that tells its readiness is told that it wakes, as by `resume`. When this raises, the monitor is gone,
+        and so is the state if that was to blame.
+        """
+
+    async def save(self, domain: Domain, spec: DomainSpec) -> None:
+        """Save the state of the domain as that of `spec`, in place of any before. What is left of the domain does not
+        run on and is to be destroyed."""
+
+    def restorable(self, spec: DomainSpec) -> bool:
+        """Is there a saved state for this spec that was examined and found good?"""
+
+    async def examine(self, spec: DomainSpec) -> bool:
+        """Look whether there is a good state for this spec; a damaged one is removed."""
+
+    def discard(self, spec: DomainSpec) -> None:
+        """Remove the saved state of this spec, if there is one."""
+
+    def prune(self, specs: Iterable[DomainSpec]) -> None:
+        """Remove all saved states but those of these specs."""

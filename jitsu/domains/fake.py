@@ -1,10 +1,10 @@
 """A driver without a hypervisor, for tests of policy: domains that behave as they are told, and a record of calls."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
-from jitsu.domains.driver import Capabilities, Domain, DomainEvent, DomainSpec, Happening, Listener
+from jitsu.domains.driver import Capabilities, Domain, DomainEvent, DomainSpec, Happening, Listener, Saver
 from jitsu.errors import DomainError, JitsuError
 
 
@@ -18,7 +18,9 @@ class Behaviour:
     refusal: JitsuError | None = None
     """Raised instead of building the domain."""
     build_time: float = 0.0
-    """Seconds that `prepare` and `launch` take."""
+    """Seconds that `prepare`, `launch` and `blank` take."""
+    wake_time: float | None = 0.0
+    """Seconds from a resume or a restore to its being ready again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,10 @@ class Call:
 
 @dataclass(slots=True)
 class FakeDriver:
-    """Implements `Driver` in memory, on the running event loop's clock.
+    """Implements `Driver` and `Saver` in memory, on the running event loop's clock.
 
     `behaviours` says by service what its domains do; other services are ready at once. `survivors` are domains that
-    an earlier daemon left: `adopt` takes them over. `running` and `paused` are the domids that are there.
+    an earlier daemon left: `adopt` takes them over. `running`, `paused` and `blanks` are the domids that are there.
     """
 
     listener: Listener
@@ -45,11 +47,17 @@ class FakeDriver:
     calls: list[Call] = field(default_factory=list)
     running: dict[int, Domain] = field(default_factory=dict)
     paused: dict[int, Domain] = field(default_factory=dict)
+    blanks: dict[int, Domain] = field(default_factory=dict)
+    states: set[str] = field(default_factory=set)
+    """The services of which there is a saved state."""
+    unrestorable: set[str] = field(default_factory=set)
+    """Services whose saved state turns out to be bad when it is restored."""
     _started: set[int] = field(default_factory=set)
+    _ready: set[int] = field(default_factory=set)
     _timers: dict[int, list[asyncio.TimerHandle]] = field(default_factory=dict)
 
     def capabilities(self) -> Capabilities:
-        return Capabilities(name="fake", accelerator="none", pause=True, snapshot=False)
+        return Capabilities(name="fake", accelerator="none", pause=True, snapshot=True)
 
     def check(self, spec: DomainSpec) -> None:
         self.calls.append(Call("check", spec.service, spec.domid))
@@ -71,11 +79,52 @@ class FakeDriver:
         self.calls.append(Call("resume", domain.service, domain.domid))
         if domain.domid not in self.running:
             self._run(self._take(self.paused, domain))
+            if domain.domid in self._ready:
+                self._later(domain, self._behaviour(domain.service).wake_time)
 
     async def pause(self, domain: Domain) -> None:
         self.calls.append(Call("pause", domain.service, domain.domid))
         if domain.domid not in self.paused:
             self.paused[domain.domid] = self._take(self.running, domain)
+
+    def saver(self) -> Saver:
+        return self
+
+    def shape(self, spec: DomainSpec) -> str:
+        return "" if spec.machine == "q35" else f"{spec.memory}/{spec.vcpus}"
+
+    async def blank(self, spec: DomainSpec, taps: Sequence[int]) -> Domain:
+        self.calls.append(Call("blank", spec.service, spec.domid, tuple(taps)))
+        domain = replace(await self._build(spec), service="", fingerprint="")
+        self.blanks[domain.domid] = domain
+        return domain
+
+    async def restore(self, blank: Domain, spec: DomainSpec) -> Domain:
+        self.calls.append(Call("restore", spec.service, blank.domid))
+        domain = replace(self._take(self.blanks, blank), service=spec.service, fingerprint=spec.fingerprint)
+        if spec.service in self.unrestorable or spec.service not in self.states:
+            self.states.discard(spec.service)
+            raise DomainError(f"service {spec.service}: not restored: bad migration stream")
+        self.running[domain.domid] = domain
+        self._later(domain, self._behaviour(domain.service).wake_time)
+        return domain
+
+    async def save(self, domain: Domain, spec: DomainSpec) -> None:
+        self.calls.append(Call("save", spec.service, domain.domid))
+        self.paused[domain.domid] = self._take(self.running, domain)
+        self.states.add(spec.service)
+
+    def restorable(self, spec: DomainSpec) -> bool:
+        return spec.service in self.states
+
+    async def examine(self, spec: DomainSpec) -> bool:
+        return spec.service in self.states
+
+    def discard(self, spec: DomainSpec) -> None:
+        self.states.discard(spec.service)
+
+    def prune(self, specs: Iterable[DomainSpec]) -> None:
+        self.states &= {spec.service for spec in specs}
 
     async def destroy(self, domain: Domain) -> None:
         self.calls.append(Call("destroy", domain.service, domain.domid))
@@ -85,25 +134,32 @@ class FakeDriver:
         self.calls.append(Call("adopt", "", 0))
         adopted, self.survivors = self.survivors, []
         for domain in adopted:
-            self._run(domain)
+            if domain.paused:
+                self.paused[domain.domid] = domain
+                self._started.add(domain.domid)
+                self._ready.add(domain.domid)
+            else:
+                self._run(domain)
         return adopted
 
     async def close(self) -> None:
         self.calls.append(Call("close", "", 0))
-        for domain in [*self.running.values(), *self.paused.values()]:
+        for domain in [*self.running.values(), *self.paused.values(), *self.blanks.values()]:
             self._remove(domain)
 
     def happen(self, domain: Domain, happening: Happening, detail: str = "") -> None:
         """Let something happen to a domain that is there, now; an end removes it. For tests to call."""
-        if domain.domid not in self.running and domain.domid not in self.paused:
+        if not any(domain.domid in place for place in (self.running, self.paused, self.blanks)):
             return
-        if happening is not Happening.READY:
+        if happening is Happening.READY:
+            self._ready.add(domain.domid)
+        else:
             self._remove(domain)
         self.listener(DomainEvent(happening, domain, detail))
 
     async def _build(self, spec: DomainSpec) -> Domain:
         self._refuse(spec)
-        if spec.domid in self.running or spec.domid in self.paused:
+        if any(spec.domid in place for place in (self.running, self.paused, self.blanks)):
             raise DomainError(f"domain {spec.domid}: exists already")
         if build_time := self._behaviour(spec.service).build_time:
             await asyncio.sleep(build_time)
@@ -135,6 +191,14 @@ class FakeDriver:
             if delay is not None
         ]
 
+    def _later(self, domain: Domain, delay: float | None) -> None:
+        """The guest says that it is ready, again."""
+        if delay is not None:
+            say = asyncio.get_running_loop().call_later(
+                delay, self.happen, domain, Happening.READY, f"ready {domain.service} 0"
+            )
+            self._timers.setdefault(domain.domid, []).append(say)
+
     def _take(self, place: dict[int, Domain], domain: Domain) -> Domain:
         if domain.domid not in place:
             raise DomainError(f"domain {domain.domid} ({domain.service}): is not running here")
@@ -145,3 +209,4 @@ class FakeDriver:
             timer.cancel()
         self.running.pop(domain.domid, None)
         self.paused.pop(domain.domid, None)
+        self.blanks.pop(domain.domid, None)

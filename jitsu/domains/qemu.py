@@ -2,31 +2,46 @@
 
 The way from a summon to the guest's first instruction is `QemuDriver.launch`: bind three sockets, connect to two,
 posix_spawn. Everything else (the pidfd's reader, the console log, the monitor) waits until QEMU is on its own way.
+
+A guest's state is saved to a file and restored from it by a descriptor handed to the monitor (QMP `getfd`, `fd:`), for
+the sandbox forbids QEMU to run a program. It is restored into a blank monitor: a QEMU that has everything but a guest.
 """
 
 import asyncio
+import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from jitsu.domains.accelerator import Verdict, find_qemu
 from jitsu.domains.console import ConsoleLog
-from jitsu.domains.driver import Capabilities, Domain, DomainSpec, Listener
+from jitsu.domains.driver import Capabilities, Domain, DomainSpec, Listener, Saver
 from jitsu.domains.kernel import recognise
-from jitsu.domains.qemu_adoption import pidfd_of, survivors
-from jitsu.domains.qemu_arguments import Descriptors, Identity, qemu_arguments
+from jitsu.domains.qemu_adoption import pidfd_of, survivors, tenant_of
+from jitsu.domains.qemu_arguments import MIB, Q35, Descriptors, Identity, machine_for, qemu_arguments
 from jitsu.domains.qemu_process import DISMISSED, FILE_KINDS, DomainFiles, QemuProcess, connect, listen, spawn
 from jitsu.domains.qemu_spec import check_spec
-from jitsu.errors import DomainError, HostError
+from jitsu.domains.snapshots import Snapshots
+from jitsu.errors import DomainError, HostError, JitsuError
+
+RESTORE_LIMIT = 10.0
+"""Seconds that QEMU may take to restore a guest: a unikernel takes 3 ms, a large one as long as its state is read."""
+
+SAVE_LIMIT = 120.0
+"""Seconds that QEMU may take to save one."""
+
+_SAVE_LOOK = 0.01
+_UNBOUNDED = 1 << 40
 
 
 class QemuDriver:
-    """Builds domains as QEMU processes of this user. Implements `Driver`.
+    """Builds domains as QEMU processes of this user. Implements `Driver` and `Saver`.
 
     `instance` tells this host's daemons apart and must be held by one daemon at a time. `runtime_dir` is this
     instance's own: it holds the domains' sockets and is cleared of what dead domains left behind. `logs` takes
-    the consoles. `verdict` says which accelerator to use.
+    the consoles; saved states go into `snapshots` beside it. `verdict` says which accelerator to use.
     """
 
     def __init__(self, instance: str, runtime_dir: Path, logs: Path, verdict: Verdict, listener: Listener) -> None:
@@ -42,10 +57,11 @@ class QemuDriver:
         self._verdict = verdict
         self._listener = listener
         self._qemu = ""
+        self._kept: Snapshots | None = None
         self._processes: dict[int, QemuProcess] = {}
 
     def capabilities(self) -> Capabilities:
-        return Capabilities(name="qemu", accelerator=self._verdict.accelerator, pause=True, snapshot=False)
+        return Capabilities(name="qemu", accelerator=self._verdict.accelerator, pause=True, snapshot=True)
 
     def check(self, spec: DomainSpec) -> None:
         """Say what stands against this spec: kernel, machine, initrd, memory, or a QEMU that is not installed."""
@@ -54,24 +70,7 @@ class QemuDriver:
 
     async def prepare(self, spec: DomainSpec, taps: Sequence[int]) -> Domain:
         """Build the domain, paused. Returns when QEMU's monitor answers, some 25 ms after QEMU was started."""
-        process = self._start(spec, taps, paused=True)
-        process.silence()
-        try:
-            await process.monitor()
-        except DomainError as error:
-            # A QEMU that fails closes its monitor a moment before it is gone; one that lives on does not answer.
-            await process.ended(within=0.5)
-            await process.destroy()
-            why = error.message if process.end == DISMISSED else process.end
-            raise DomainError(f"service {spec.service}: {why}") from None
-        except asyncio.CancelledError:
-            # Whoever stopped waiting holds no domain; none may be left.
-            process.send(signal.SIGKILL)
-            raise
-        if process.end:
-            raise DomainError(f"service {spec.service}: {process.end}")
-        process.speak()
-        return process.domain
+        return await self._answering(self._start(spec, taps, paused=True), f"service {spec.service}")
 
     async def launch(self, spec: DomainSpec, taps: Sequence[int]) -> Domain:
         """Start QEMU; returns once it executes. One that fails after that is a domain that crashed."""
@@ -82,10 +81,98 @@ class QemuDriver:
         return process.domain
 
     async def resume(self, domain: Domain) -> None:
-        await (await self._process(domain).monitor()).execute("cont")
+        process = self._process(domain)
+        process.silence()
+        try:
+            if process.was_ready:
+                process.wake()
+            await (await process.monitor()).execute("cont")
+        finally:
+            process.speak()
 
     async def pause(self, domain: Domain) -> None:
         await (await self._process(domain).monitor()).execute("stop")
+
+    def saver(self) -> Saver:
+        return self
+
+    def shape(self, spec: DomainSpec) -> str:
+        """Memory, vcpus, machine and ports. A q35 depends on its kernel, so nothing fits it but itself."""
+        machine = machine_for(spec, recognise(spec.kernel))
+        ports = "ready" if spec.tells_ready else "no ready"
+        return "" if machine is Q35 else f"{machine}/{-(-spec.memory // MIB)}/{spec.vcpus}/{ports}"
+
+    async def blank(self, spec: DomainSpec, taps: Sequence[int]) -> Domain:
+        """Start QEMU without a guest. Returns when its monitor answers, some 25 ms later."""
+        blank = replace(spec, service="", fingerprint="")
+        return await self._answering(self._start(blank, taps, incoming=True), f"blank monitor {spec.domid}")
+
+    async def restore(self, blank: Domain, spec: DomainSpec) -> Domain:
+        process = self._process(blank)
+        domain = replace(blank, service=spec.service, fingerprint=spec.fingerprint)
+        identity = Identity(self._instance, spec.service, blank.domid, spec.fingerprint)
+        process.silence()
+        try:
+            await self._load(process, domain, spec, identity)
+        except JitsuError as error:
+            # What was not restored is gone a moment later by itself, and has said why.
+            await process.ended(within=0.1)
+            why = process.end or error.message
+            await process.destroy(signal.SIGKILL)
+            raise DomainError(f"service {spec.service}: not restored: {why}") from None
+        process.speak()
+        return process.domain
+
+    async def _load(self, process: QemuProcess, domain: Domain, spec: DomainSpec, identity: Identity) -> None:
+        """Give a blank monitor its guest. Raises DomainError."""
+        files = DomainFiles(self._runtime_dir, domain.domid)
+        log = ConsoleLog(self._logs, spec.service)
+        process.become(domain)
+        process.hear_kept_console(log)
+        log.mark(f"domain {domain.domid} restored")
+        state = self._snapshots().open(spec)
+        try:
+            # First of all: a daemon that finds this process must know whose guest runs in it.
+            files.tenant.write_text(identity.encode(), encoding="ascii")
+            if spec.tells_ready:
+                # It waits in the socket until there is a guest to read it.
+                process.wake()
+            qmp = await process.monitor()
+            await qmp.execute("getfd", {"fdname": "state"}, fd=state)
+            await qmp.execute("migrate-incoming", {"uri": "fd:state"})
+        except OSError as error:
+            raise DomainError(f"{files.tenant}: {error.strerror or error}") from None
+        finally:
+            os.close(state)
+        if not await process.runs(within=RESTORE_LIMIT):
+            self.discard(spec)
+            raise DomainError(f"it does not run after {RESTORE_LIMIT:g} s")
+
+    async def save(self, domain: Domain, spec: DomainSpec) -> None:
+        """Save the state by a migration to the file. The guest runs until all but its last pages are written."""
+        process = self._process(domain)
+        qmp = await process.monitor()
+        with self._snapshots().writing(spec) as fd:
+            await qmp.execute("getfd", {"fdname": "state"}, fd=fd)
+            await qmp.execute("migrate-set-parameters", {"max-bandwidth": _UNBOUNDED})
+            await qmp.execute("migrate", {"uri": "fd:state"})
+            end = asyncio.get_running_loop().time() + SAVE_LIMIT
+            while (status := (await qmp.execute("query-migrate")).get("status")) != "completed":
+                if status in ("failed", "cancelled") or asyncio.get_running_loop().time() > end:
+                    raise DomainError(f"service {spec.service}: its state cannot be saved: migration {status}")
+                await asyncio.sleep(_SAVE_LOOK)
+
+    def restorable(self, spec: DomainSpec) -> bool:
+        return self._snapshots().usable(spec)
+
+    async def examine(self, spec: DomainSpec) -> bool:
+        return not await asyncio.to_thread(self._snapshots().examine, spec)
+
+    def discard(self, spec: DomainSpec) -> None:
+        self._snapshots().discard(spec)
+
+    def prune(self, specs: Iterable[DomainSpec]) -> None:
+        self._snapshots().prune(specs)
 
     async def destroy(self, domain: Domain) -> None:
         process = self._processes.get(domain.domid)
@@ -111,11 +198,44 @@ class QemuDriver:
         await asyncio.gather(*(process.let_go() for process in self._processes.values()))
         self._processes.clear()
 
-    def _start(self, spec: DomainSpec, taps: Sequence[int], *, paused: bool) -> QemuProcess:
-        """Bind the sockets, connect to them, start QEMU, and watch it."""
-        kernel = recognise(spec.kernel)
+    def _snapshots(self) -> Snapshots:
+        """The saved states that this QEMU with this accelerator made."""
+        if self._kept is None:
+            status = os.stat(self._program())
+            maker = f"{self._program()} {status.st_size} {status.st_mtime_ns} {self._verdict.accelerator}"
+            self._kept = Snapshots(self._logs.with_name("snapshots"), maker)
+        return self._kept
+
+    def _program(self) -> str:
         if not self._qemu:
             self._qemu = find_qemu()
+        return self._qemu
+
+    async def _answering(self, process: QemuProcess, who: str) -> Domain:
+        """The domain of a QEMU that was just started, once its monitor answers. Raises DomainError; it is gone then."""
+        process.silence()
+        try:
+            await process.monitor()
+        except DomainError as error:
+            # A QEMU that fails closes its monitor a moment before it is gone; one that lives on does not answer.
+            await process.ended(within=0.5)
+            await process.destroy()
+            why = error.message if process.end == DISMISSED else process.end
+            raise DomainError(f"{who}: {why}") from None
+        except asyncio.CancelledError:
+            # Whoever stopped waiting holds no domain; none may be left.
+            process.send(signal.SIGKILL)
+            raise
+        if process.end:
+            raise DomainError(f"{who}: {process.end}")
+        process.speak()
+        return process.domain
+
+    def _start(
+        self, spec: DomainSpec, taps: Sequence[int], *, paused: bool = False, incoming: bool = False
+    ) -> QemuProcess:
+        """Bind the sockets, connect to them, start QEMU, and watch it."""
+        kernel = recognise(spec.kernel)
         files = DomainFiles(self._runtime_dir, spec.domid)
         with ExitStack() as ours, ExitStack() as undo:
             listeners = []
@@ -125,11 +245,12 @@ class QemuDriver:
             numbers = [listener.fileno() for listener in listeners]
             console = undo.enter_context(connect(files.console))
             ready = undo.enter_context(connect(files.ready)) if spec.tells_ready else None
-            log = ConsoleLog(self._logs, spec.service)
-            undo.callback(log.close)
+            log = None if incoming else ConsoleLog(self._logs, spec.service)
+            if log is not None:
+                undo.callback(log.close)
             fds = Descriptors(numbers[0], numbers[1], numbers[2] if spec.tells_ready else None, tuple(taps))
             arguments = qemu_arguments(
-                self._qemu,
+                self._program(),
                 spec,
                 kernel,
                 self._instance,
@@ -137,34 +258,50 @@ class QemuDriver:
                 fds,
                 paused=paused,
                 attended=True,
+                incoming=incoming,
             )
             undo.callback(files.stderr.unlink, missing_ok=True)
             pid, pidfd = spawn(arguments, [*numbers, *taps], files.stderr)
             undo.pop_all()
         process = self._watch(Domain(spec.service, spec.domid, pid, spec.fingerprint), pidfd, files)
-        log.mark(f"domain {spec.domid} started")
-        process.hear_console(log, console)
+        if log is None:
+            process.keep_console(console)
+        else:
+            log.mark(f"domain {spec.domid} started")
+            process.hear_console(log, console)
         if ready is not None:
             process.hear_ready(ready)
         return process
 
     async def _adopt(self, pid: int, identity: Identity) -> QemuProcess | None:
         """Take over one process, silent as yet; None when it is gone or had to be killed."""
+        files = DomainFiles(self._runtime_dir, identity.domid)
+        tenant = tenant_of(identity, files.tenant)
         # First of all, and outside of what ends a domain: that a log cannot be written is no fault of the guest's.
-        log = ConsoleLog(self._logs, identity.service)
+        log = None if tenant is None else ConsoleLog(self._logs, tenant.service)
         pidfd = pidfd_of(pid, identity)
         if pidfd is None:
-            log.close()
+            if log is not None:
+                log.close()
             return None
-        files = DomainFiles(self._runtime_dir, identity.domid)
-        process = self._watch(Domain(identity.service, identity.domid, pid, identity.fingerprint), pidfd, files)
+        who = tenant or identity
+        process = self._watch(Domain(who.service, identity.domid, pid, who.fingerprint), pidfd, files)
         process.silence()
-        log.mark(f"domain {identity.domid} adopted; what it printed meanwhile is lost")
         try:
+            if log is None:
+                raise DomainError(f"domain {identity.domid}: a blank monitor")
+            log.mark(f"domain {identity.domid} adopted; what it printed meanwhile is lost")
             process.hear_console(log, connect(files.console))
+            status = (await (await process.monitor()).execute("query-status")).get("status")
+            if status not in ("running", "paused"):
+                raise DomainError(f"domain {identity.domid}: it is {status}")
+            resting = status == "paused"
+            process.become(replace(process.domain, paused=resting))
             if files.ready.exists():
-                process.hear_ready(connect(files.ready))
-            await process.monitor()
+                process.hear_ready(connect(files.ready), booted=resting)
+                if not resting:
+                    # A copy must not be heard before it has secrets of its own.
+                    process.wake(strict=not identity.service)
         except DomainError:
             # What does not die even now stays silent and watched, and holds up nobody's start.
             with suppress(DomainError):

@@ -30,6 +30,19 @@ def identity_of(pid: int) -> Identity | None:
     return Identity.decode(text) if kind == "guest" else None
 
 
+def tenant_of(identity: Identity, record: Path) -> Identity | None:
+    """Whose domain a process runs that was found with `identity`: its own words, or for what began as a blank monitor
+    those of its `record`. None: it is a blank monitor still."""
+    if identity.service:
+        return identity
+    try:
+        tenant = Identity.decode(record.read_text(encoding="ascii"))
+    except (OSError, UnicodeDecodeError):
+        return None
+    known = tenant is not None and (tenant.instance, tenant.domid) == (identity.instance, identity.domid)
+    return tenant if known else None
+
+
 def survivors(instance: str) -> dict[int, Identity]:
     """Process id and identity of every QEMU of `instance` and this user that runs on the host."""
     found = {}

@@ -44,7 +44,8 @@ class Identity:
     """Whose domain a QEMU process runs: written into `-name`, read back from /proc/PID/cmdline.
 
     `jitsu/INSTANCE/SERVICE/DOMID/FINGERPRINT`, each part percent-encoded, so that it has neither `/` nor the `,`
-    at which QEMU splits an option.
+    at which QEMU splits an option. A blank monitor has no service yet; once it becomes a domain, whose it is stands in
+    the same form in a file beside its sockets.
     """
 
     instance: str
@@ -106,12 +107,15 @@ def qemu_arguments(
     *,
     paused: bool = False,
     attended: bool = False,
+    incoming: bool = False,
 ) -> list[str]:
     """The argument vector, program first, of the QEMU that is to run `spec`.
 
     `accelerator` is `kvm` or `tcg`. With `paused` the guest does not run before a `cont` by QMP. With `attended`
     somebody has connected to the console and the ready port already: QEMU takes these connections before it starts
     the guest, so that no byte of the guest's can be lost; without, it drops what is said while nobody listens.
+    With `incoming` QEMU waits for a guest's saved state. What a microvm boots is part of that state, so it is not told
+    a kernel; a q35 has firmware tables and option ROMs that depend on it.
     Raises `DomainError` as `machine_for` does.
     """
     machine = machine_for(spec, kernel)
@@ -122,9 +126,10 @@ def qemu_arguments(
     arguments += ["-accel", ACCELERATORS[accelerator], "-cpu", "max", "-smp", str(spec.vcpus)]
     arguments += ["-m", f"{-(-spec.memory // MIB)}M"]
     arguments += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-sandbox", _SANDBOX]
-    arguments += ["-kernel", str(spec.kernel), "-append", spec.cmdline]
-    if spec.initrd is not None:
-        arguments += ["-initrd", str(spec.initrd)]
+    if not incoming or machine is Q35:
+        arguments += ["-kernel", str(spec.kernel), "-append", spec.cmdline]
+        if spec.initrd is not None:
+            arguments += ["-initrd", str(spec.initrd)]
     if bus == "device":
         arguments += ["-global", "virtio-mmio.force-legacy=false"]
     arguments += ["-chardev", f"socket,id=qmp,fd={fds.qmp},server=on,wait=off", "-qmp", "chardev:qmp"]
@@ -143,6 +148,8 @@ def qemu_arguments(
         arguments += ["-device", f"virtserialport,chardev=ready,name={READY_PORT}"]
     if paused:
         arguments.append("-S")
+    if incoming:
+        arguments += ["-incoming", "defer"]
     return arguments
 
 

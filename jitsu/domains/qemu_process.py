@@ -20,14 +20,13 @@ from jitsu.domains.console import ConsoleLog
 from jitsu.domains.driver import Domain, DomainEvent, Happening, Listener
 from jitsu.domains.guest_stream import GuestStream, printable
 from jitsu.domains.qmp import QmpClient
+from jitsu.domains.ready_port import ReadyPort
 from jitsu.errors import DomainError, HostError, ResourceBusy
 
 PATIENCE = 2.0
 """Seconds that QEMU has to end by itself before it is killed."""
 
-LONGEST_READY_LINE = 256
-
-FILE_KINDS = ("qmp", "console", "ready", "stderr")
+FILE_KINDS = ("qmp", "console", "ready", "stderr", "tenant")
 """The names after the dot of a domain's files."""
 
 DISMISSED = "it was dismissed"
@@ -46,7 +45,8 @@ _END_REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class DomainFiles:
-    """Where a domain's sockets and QEMU's own messages lie: `DOMID.qmp`, `.console`, `.ready`, `.stderr`."""
+    """Where a domain's sockets, QEMU's own messages, and for a blank monitor that became a service's domain the name of
+    that lie: `DOMID.qmp`, `.console`, `.ready`, `.stderr`, `.tenant`."""
 
     directory: Path
     domid: int
@@ -67,6 +67,10 @@ class DomainFiles:
     def stderr(self) -> Path:
         return self.directory / f"{self.domid}.stderr"
 
+    @property
+    def tenant(self) -> Path:
+        return self.directory / f"{self.domid}.tenant"
+
     def complaint(self) -> str:
         """The last thing QEMU itself said, or nothing."""
         with suppress(OSError), self.stderr.open("rb") as file:
@@ -78,7 +82,7 @@ class DomainFiles:
         return ""
 
     def unlink(self) -> None:
-        for path in (self.qmp, self.console, self.ready, self.stderr):
+        for path in (self.qmp, self.console, self.ready, self.stderr, self.tenant):
             path.unlink(missing_ok=True)
 
 
@@ -162,9 +166,10 @@ class QemuProcess:
         self._dismissed = False
         self._unsaid: list[DomainEvent] = []
         self._log: ConsoleLog | None = None
-        self._streams: list[GuestStream] = []
-        self._ready_line = b""
-        self._said_ready = False
+        self._console: socket.socket | None = None
+        self._streams: list[GuestStream | ReadyPort] = []
+        self._ready: ReadyPort | None = None
+        self._runs = asyncio.Event()
         self._qmp: asyncio.Task[QmpClient] | None = None
         self._shutdown_reason = ""
         self._burial: asyncio.Task[None] | None = None
@@ -175,9 +180,45 @@ class QemuProcess:
         self._log = log
         self._streams.append(GuestStream(console, log.feed))
 
-    def hear_ready(self, ready: socket.socket) -> None:
-        """Wait for the guest to say that it listens; the connection is this object's from here on."""
-        self._streams.append(GuestStream(ready, self._take_ready))
+    def keep_console(self, console: socket.socket) -> None:
+        """Hold a connection for `hear_kept_console`: a blank monitor has nobody whose log it could be written to."""
+        self._console = console
+
+    def hear_kept_console(self, log: ConsoleLog) -> None:
+        """Write what the guest prints from now on to `log`, which is this object's from here on."""
+        console, self._console = self._console, None
+        if console is not None:
+            self.hear_console(log, console)
+
+    def hear_ready(self, ready: socket.socket, *, booted: bool = False) -> None:
+        """Wait for the guest to say that it listens; the connection is this object's from here on.
+
+        One that `booted` has said so before, and is waited for as soon as it is woken.
+        """
+        self._ready = ReadyPort(ready, self._became_ready, booted=booted)
+        self._streams.append(self._ready)
+
+    @property
+    def was_ready(self) -> bool:
+        """Has the guest said that it listens? Never of a guest that does not say so."""
+        return self._ready is not None and self._ready.said
+
+    def wake(self, *, strict: bool = True) -> None:
+        """Tell a guest that says `ready` that it goes on after a rest (see `ReadyPort.wake`). Raises `DomainError`."""
+        if self._ready is not None:
+            self._ready.wake(strict=strict)
+
+    def become(self, domain: Domain) -> None:
+        """A blank monitor gets its domain; from here on that is whose events are reported."""
+        self.domain = domain
+
+    async def runs(self, within: float) -> bool:
+        """Wait up to `within` seconds for the guest to run, after a restore. Does it? Not if the process ends."""
+        waiting = {asyncio.create_task(event.wait()) for event in (self._runs, self._gone)}
+        await asyncio.wait(waiting, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        return self._runs.is_set() and not self._gone.is_set()
 
     def silence(self) -> None:
         """Keep what happens from the listener until `speak`."""
@@ -252,19 +293,10 @@ class QemuProcess:
             self._qmp.cancel()
             await self._hang_up(self._qmp)
 
-    def _take_ready(self, data: bytes) -> None:
-        """Look for `ready NAME MICROSECONDS` in what the guest says; once for one connection is enough."""
-        if self._said_ready:
-            return
-        *lines, self._ready_line = (self._ready_line + data).split(b"\n")
-        # A line that does not end is no ready line: what is kept of it cannot match.
-        self._ready_line = self._ready_line[:LONGEST_READY_LINE]
-        for line in lines:
-            if len(line) < LONGEST_READY_LINE and line.split(b" ")[0].rstrip(b"\r") == b"ready":
-                self._said_ready = True
-                self._report(Happening.READY, printable(line))
-                self._after_ready()
-                return
+    def _became_ready(self, line: str) -> None:
+        self._runs.set()
+        self._report(Happening.READY, line)
+        self._after_ready()
 
     def _after_ready(self) -> None:
         # Only now: whatever the monitor costs is off the way to the first answer.
@@ -273,6 +305,8 @@ class QemuProcess:
     def _take_event(self, name: str, data: dict[str, Any]) -> None:
         if name == "SHUTDOWN" and isinstance(reason := data.get("reason"), str):
             self._shutdown_reason = printable(reason.encode())
+        elif name == "RESUME":
+            self._runs.set()
 
     def _process_ended(self) -> None:
         status = self._reap()
@@ -330,6 +364,8 @@ class QemuProcess:
             self._loop.remove_reader(self._pidfd)
             os.close(self._pidfd)
             self._pidfd = -1
+        if self._console is not None:
+            self._console.close()
 
     @staticmethod
     async def _hang_up(qmp: "asyncio.Task[QmpClient]") -> None:

@@ -8,6 +8,7 @@ what it says is bounded and checked.
 import asyncio
 import itertools
 import json
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,10 +25,16 @@ LONGEST_LINE = 1 << 20
 class QmpClient:
     """A connection to one QEMU, ready for commands. Made by `connect`."""
 
-    def __init__(self, path: Path, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, events: EventCallback):
+    def __init__(
+        self,
+        path: Path,
+        connection: socket.socket,
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        events: EventCallback,
+    ) -> None:
         self._path = path
-        self._reader = reader
-        self._writer = writer
+        self._socket = connection
+        self._reader, self._writer = streams
         self._events = events
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -42,16 +49,20 @@ class QmpClient:
         `events` is called on the event loop with every event's name and data. Raises `DomainError`.
         """
         client: QmpClient | None = None
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             async with asyncio.timeout(timeout):
-                reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_LINE)
-                client = cls(path, reader, writer, events)
+                await asyncio.get_running_loop().sock_connect(connection, str(path))
+                streams = await asyncio.open_unix_connection(sock=connection, limit=LONGEST_LINE)
+                client = cls(path, connection, streams, events)
                 await client._greeting
                 await client.execute("qmp_capabilities", timeout=timeout)
                 return client
         except BaseException as error:
             if client is not None:
                 await client.close()
+            else:
+                connection.close()
             if isinstance(error, TimeoutError):
                 raise DomainError(f"QMP {path}: QEMU did not greet within {timeout:g} s") from None
             if isinstance(error, OSError):
@@ -60,8 +71,10 @@ class QmpClient:
                 raise DomainError(f"QMP {path}: {error}") from None
             raise
 
-    async def execute(self, command: str, arguments: Mapping[str, Any] | None = None, *, timeout: float = 5.0) -> Any:
-        """Run one command and return what it returns, as parsed JSON.
+    async def execute(
+        self, command: str, arguments: Mapping[str, Any] | None = None, *, timeout: float = 5.0, fd: int | None = None
+    ) -> Any:
+        """Run one command and return what it returns, as parsed JSON. `fd` goes with it, for `getfd`; it is copied.
 
         Raises `DomainError` when QEMU refuses the command, does not answer within `timeout` seconds, or ends.
         """
@@ -72,8 +85,12 @@ class QmpClient:
         if self._task.done():
             raise DomainError(f"QMP {self._path}: {command}: {self._end}")
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
-        self._writer.write(json.dumps(request).encode() + b"\n")
+        line = json.dumps(request).encode() + b"\n"
         try:
+            if fd is None:
+                self._writer.write(line)
+            else:
+                self._send(line, fd)
             async with asyncio.timeout(timeout):
                 return await answer
         except TimeoutError:
@@ -82,6 +99,13 @@ class QmpClient:
             raise DomainError(f"QMP {self._path}: {command}: {refusal}") from None
         finally:
             del self._waiting[number]
+
+    def _send(self, line: bytes, fd: int) -> None:
+        """Send a line and a descriptor, past the stream, which has nothing left to send: commands are short."""
+        try:
+            socket.send_fds(self._socket, [line], [fd])
+        except OSError as error:
+            raise _Refused(error.strerror or str(error)) from None
 
     async def closed(self) -> None:
         """Return when QEMU has closed the connection and everything it said has been handed on."""

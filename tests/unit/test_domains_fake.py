@@ -49,7 +49,7 @@ async def test_prepared_domains_wait_and_resume_is_the_start() -> None:
         await driver.resume(domain)
         await asyncio.sleep(0.005)
         await driver.pause(domain)
-    assert [event.happening for event in events] == [Happening.READY]
+    assert [event.happening for event in events] == [Happening.READY, Happening.READY]
     assert driver.paused == {1: domain}
 
 

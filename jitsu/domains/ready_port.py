@@ -1,0 +1,78 @@
+"""The host's end of a guest's port `org.jitsu.ready`: the guest says that it listens, the host says that it woke.
+
+    guest   ready NAME MICROSECONDS            once it serves, and to every new listener
+    host    wake SEED CLOCK                    after a rest, a restore, an adoption
+    guest   ready NAME MICROSECONDS CLOCK      its secrets are new and its clock is right
+
+A guest that answers a wake repeats the wake's clock: a `ready` that was said before, or by the guest that this one is
+a copy of, is not taken for the answer.
+"""
+
+import secrets
+import socket
+import time
+from collections.abc import Callable
+
+from jitsu.domains.guest_stream import GuestStream, printable
+from jitsu.errors import DomainError
+
+LONGEST_LINE = 256
+"""Bytes; a longer line is no ready line."""
+
+SEED_BYTES = 32
+
+
+class ReadyPort:
+    """Reads a connected socket in the running event loop; `ready` is called once for every wake, with the line.
+
+    `booted` says that the guest has been ready before this connection was made: then it must be woken first.
+    """
+
+    def __init__(self, connection: socket.socket, ready: Callable[[str], None], *, booted: bool = False) -> None:
+        self._socket = connection
+        self._ready = ready
+        self._stream = GuestStream(connection, self._hear)
+        self._partial = b""
+        self._said = booted
+        self._clock = b""
+        self._strict = False
+
+    @property
+    def said(self) -> bool:
+        """Has the guest been ready?"""
+        return self._said
+
+    def wake(self, *, strict: bool = True) -> None:
+        """Give the guest a seed and the time; what it answers is reported as its being ready.
+
+        `strict`: only the answer to this very wake counts. Otherwise any `ready` does: the guest may be one that
+        does not know of wakes, and has no copies. Raises `DomainError` when the line cannot be written.
+        """
+        self._said, self._strict = False, strict
+        self._clock = b"%d" % time.time_ns()
+        line = b"wake " + secrets.token_hex(SEED_BYTES).encode() + b" " + self._clock + b"\n"
+        try:
+            sent = self._socket.send(line)
+        except OSError as error:
+            raise DomainError(f"the guest cannot be told that it wakes: {error.strerror or error}") from None
+        if sent < len(line):
+            raise DomainError("the guest cannot be told that it wakes: it does not listen")
+
+    def drain(self) -> None:
+        """Hear what was said, and close."""
+        self._stream.drain()
+
+    def _hear(self, data: bytes) -> None:
+        if self._said:
+            return
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        # A line that does not end is no ready line: what is kept of it cannot match.
+        self._partial = self._partial[:LONGEST_LINE]
+        for line in lines:
+            if len(line) < LONGEST_LINE and self._means_ready(line.rstrip(b"\r").split(b" ")):
+                self._said = True
+                self._ready(printable(line))
+                return
+
+    def _means_ready(self, words: list[bytes]) -> bool:
+        return words[0] == b"ready" and (not self._strict or words[3:4] == [self._clock])
