@@ -57,8 +57,13 @@ def console() -> "Console":
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document."""
-    click.echo(json.dumps(value, indent=2))
+    """Print one JSON document. A listing has a row on each line, which is made many times faster than an indented one
+    when there are ten thousand."""
+    if isinstance(value, list):
+        lines = ",\n ".join(map(json.dumps, value))
+        click.echo(f"[{lines}]")
+    else:
+        click.echo(json.dumps(value, indent=2))
 
 
 def _load(ctx: click.Context, param: click.Parameter, value: str) -> Config:

@@ -22,9 +22,9 @@ def load(path: Path) -> Config:
 
 def settings(path: Path) -> list[Setting]:
     """Every key that is in effect, section by section, defaults included. Raises ConfigError where `load` does."""
-    reader = _Reader(path, _parse(path))
-    reader.config()
-    return [setting for table in reader.tables for setting in table.settings]
+    found: list[Setting] = []
+    _Reader(path, _parse(path), found).config()
+    return found
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -45,11 +45,10 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 class _Reader:
-    """Turns parsed TOML into a Config."""
+    """Turns parsed TOML into a Config. `data` is used up; what is in effect is appended to `settings`."""
 
-    def __init__(self, path: Path, data: dict[str, Any]) -> None:
-        self._path, self._data = path, data
-        self.tables: list[Table] = []
+    def __init__(self, path: Path, data: dict[str, Any], settings: list[Setting] | None = None) -> None:
+        self._path, self._data, self._settings = path, data, settings
 
     def config(self) -> Config:
         known = ("daemon", "dns", "network", "limits", "service")
@@ -70,19 +69,15 @@ class _Reader:
         return Config(self._path, daemon, dns, network, limits, services)
 
     def _table(self, name: str) -> Table:
-        return self._opened(name, self._data.get(name, {}))
-
-    def _opened(self, name: str, data: Any) -> Table:
-        table = Table(self._path, name, data)
-        self.tables.append(table)
-        return table
+        return Table(self._path, name, self._data.get(name, {}), self._settings)
 
     def _services(self, daemon: DaemonConfig, network: NetworkConfig, dns: DnsConfig) -> Iterator[ServiceConfig]:
         sections = self._data.get("service", {})
         if not isinstance(sections, dict):
             raise ConfigError(f"{self._path}: service is not a table", hint="write sections: [service.NAME]")
-        for name, data in sections.items():
-            table = self._opened(f"service.{name}", data)
+        for name in list(sections):
+            # Taken out as it is read, so that ten thousand of them are not there twice.
+            table = Table(self._path, f"service.{name}", sections.pop(name), self._settings)
             if not NAME.fullmatch(name):
                 table.wrong("", "has a name that cannot be", "use lower-case letters, digits and hyphens, 63 at most")
             yield read_service(name, table, daemon, network, dns)

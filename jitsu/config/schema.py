@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
 from hashlib import blake2s
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
@@ -59,7 +58,7 @@ class LimitsConfig:
     answers: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ServiceConfig:
     """[service.NAME]: a guest, the address it answers on, and when to let it go."""
 
@@ -83,9 +82,9 @@ class ServiceConfig:
     srv: tuple[tuple[str, int], ...] = ()
     """Pairs as in `("_http._tcp", 80)`."""
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """Eight hexadecimal digits that change whenever anything about the guest itself does."""
+        """Eight hexadecimal digits that change whenever anything about the guest itself does, its files included."""
         told = [str(getattr(self, field.name)) for field in fields(self) if field.name not in _POLICY]
         stamps = [_stamp(path) for path in (self.kernel, self.initrd) if path is not None]
         return blake2s(json.dumps([told, stamps]).encode(), digest_size=4).hexdigest()

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,15 +24,18 @@ class Setting:
 
 
 class Table:
-    """One TOML table being read. Keys are taken out one by one; what is left at the end nobody knows."""
+    """One TOML table being read. Keys are taken out one by one; what is left at the end nobody knows.
 
-    def __init__(self, path: Path, name: str, data: Any) -> None:
+    What is in effect is appended to `settings`, for those who want to know: ten thousand services have 200,000 keys.
+    """
+
+    def __init__(self, path: Path, name: str, data: Any, settings: list[Setting] | None = None) -> None:
         self.path, self.name = path, name
         if not isinstance(data, dict):
             raise ConfigError(f"{path}: {name} is not a table", hint=f"write it as a section: [{name}]")
         self._left: dict[str, Any] = dict(data)
         self._known: list[str] = []
-        self.settings: list[Setting] = []
+        self._settings = settings
 
     def wrong(self, key: str, problem: str, hint: str) -> NoReturn:
         raise ConfigError(" ".join(filter(None, (f"{self.path}: [{self.name}]", key, problem))), hint=hint)
@@ -87,7 +91,7 @@ class Table:
             self.wrong(key, "is empty", "name a file")
         if "\0" in value:
             self.wrong(key, f"cannot be {value!r}", "no file name has a NUL character in it")
-        return (self.path.parent / value).absolute()
+        return _beside(self.path, value)
 
     def ipv4(self, key: str, default: str | None = None) -> IPv4Address:
         value = self.text(key, default, f'add a line: {key} = "10.77.0.10"')
@@ -113,8 +117,15 @@ class Table:
         if not stated and default is None:
             self.wrong(key, "is missing", hint)
         value = self._left.pop(key) if stated else default
-        self.settings.append(Setting(self.name, key, value, stated))
+        if self._settings is not None:
+            self._settings.append(Setting(self.name, key, value, stated))
         return value
+
+
+@lru_cache(maxsize=1024)
+def _beside(file: Path, name: str) -> Path:
+    """One object for all the services that have this kernel."""
+    return (file.parent / name).absolute()
 
 
 def _kind(value: object) -> str:

@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from jitsu.errors import HostError, JitsuError
 
 SOCKET_NAME = "control.sock"
 LONGEST_REQUEST = 65536
+ROWS_A_PIECE = 256
 LONGEST_SILENCE = 60.0
 """Seconds without a request after which a connection is closed."""
 
@@ -78,8 +79,10 @@ class ControlServer:
                     patience.reschedule(None)
                     if not line:
                         break
-                    writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
-                    await writer.drain()
+                    for piece in _encoded(await self._answer(line)):
+                        writer.write(piece)
+                        await writer.drain()
+                        await asyncio.sleep(0)
         except (TimeoutError, ValueError, ConnectionError):
             # Silent for too long, a line beyond all bounds, or gone: nobody is there who could be told.
             return
@@ -101,6 +104,20 @@ class ControlServer:
             return _failed(error)
         except (KeyError, TypeError, ValueError) as error:
             return _failed(JitsuError(f"request {request['do']!r} has a wrong or missing field: {error}"))
+
+
+def _encoded(answer: Request) -> Iterator[bytes]:
+    """The answer as one line, a long listing in pieces: between two of them the loop has its turn, or a listing of ten
+    thousand services would keep a summon waiting."""
+    rows = answer.get("result")
+    if not isinstance(rows, list) or len(rows) <= ROWS_A_PIECE:
+        yield json.dumps(answer).encode() + b"\n"
+        return
+    yield b'{"ok": true, "result": ['
+    for first in range(0, len(rows), ROWS_A_PIECE):
+        piece = json.dumps(rows[first : first + ROWS_A_PIECE])[1:-1]
+        yield (f", {piece}" if first else piece).encode()
+    yield b"]}\n"
 
 
 def _failed(error: JitsuError) -> Request:

@@ -1,6 +1,7 @@
 """`jitsu serve`: wires directory, summoner, sentinel, network and driver together, and takes them apart again."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -99,13 +100,19 @@ class Daemon:
             stack.push_async_callback(directory.stop)
             await directory.start()
             sentinel.start()
-            sentinel.announce()
             stack.callback(sentinel.stop)
             control = ControlServer(runtime / SOCKET_NAME, self._handlers(summoner), ready_made=systemd.control)
             await control.start()
             stack.push_async_callback(control.stop)
+            # What stands now stays: the collector need not walk through ten thousand services while somebody waits.
+            gc.freeze()
             systemd.notify("READY=1", f"STATUS={self._status_line()}")
-            for pastime in (summoner.watch_idleness(), systemd.stay_alive(), systemd.report(self._status_line)):
+            for pastime in (
+                sentinel.announce(),
+                summoner.watch_idleness(),
+                systemd.stay_alive(),
+                systemd.report(self._status_line),
+            ):
                 stack.callback(asyncio.create_task(pastime).cancel)
             where = ", ".join(f"{address}:{number}" for address, number in directory.listening)
             log.info("serving %d services of %s on %s", len(config.services), config.dns.zone, where)
@@ -118,13 +125,12 @@ class Daemon:
             self._summoner.happened(event)
 
     def _status_line(self) -> str:
-        rows = self._summoner.rows() if self._summoner is not None else []
-        serving = sum(row["state"] == "serving" for row in rows)
-        return f"{serving} of {len(rows)} services of {self._config.dns.zone} awake"
+        serving = self._summoner.serving if self._summoner is not None else 0
+        return f"{serving} of {len(self._config.services)} services of {self._config.dns.zone} awake"
 
     def _handlers(self, summoner: Summoner) -> dict[str, Any]:
         async def ps(request: Request) -> Any:
-            return summoner.rows()
+            return await summoner.rows()
 
         async def trace(request: Request) -> Any:
             service = str(request.get("service") or "")

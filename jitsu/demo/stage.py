@@ -173,7 +173,8 @@ class Stage:
         with inside(self.client), IPRoute() as ip:
             index = ip.link_lookup(ifname=CLIENT_LINK)[0]
             ip.link("set", index=1, state="up")
-            ip.addr("add", index=index, address=str(CLIENT), prefixlen=24)
+            prefix = self.config.network.address.network.prefixlen
+            ip.addr("add", index=index, address=str(CLIENT), prefixlen=prefix)
             ip.link("set", index=index, state="up")
 
 

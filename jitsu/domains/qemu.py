@@ -66,7 +66,7 @@ class QemuDriver:
     def check(self, spec: DomainSpec) -> None:
         """Say what stands against this spec: kernel, machine, initrd, memory, or a QEMU that is not installed."""
         check_spec(spec)
-        find_qemu()
+        self._program()
 
     async def prepare(self, spec: DomainSpec, taps: Sequence[int]) -> Domain:
         """Build the domain, paused. Returns when QEMU's monitor answers, some 25 ms after QEMU was started."""
@@ -207,6 +207,7 @@ class QemuDriver:
         return self._kept
 
     def _program(self) -> str:
+        """QEMU's path, looked for once. Raises `HostError` when it is not installed."""
         if not self._qemu:
             self._qemu = find_qemu()
         return self._qemu

@@ -16,15 +16,15 @@ def deliver(tenant: Tenant, embryo: Embryo, network: NetworkConfig) -> None:
     which is about to be reported, finds it there.
     """
     segment = embryo.segment
-    tenant.connections.see(segment, to_guest=True)
     local = IPv4Address(segment.source) in network.address.network
     neighbour = segment.source if local else network.gateway.packed
-    channel = tenant.holding.channel if tenant.holding is not None else None
+    holding = tenant.holding
     try:
-        if channel is None:
+        if holding is None or holding.channel is None:
             raise OSError("the domain is gone")
-        channel.send(arp_request(segment.source_mac, neighbour, tenant.mac, segment.target))
-        channel.send(embryo.frame)
+        holding.connections.see(segment, to_guest=True)
+        holding.channel.send(arp_request(segment.source_mac, neighbour, tenant.mac, segment.target))
+        holding.channel.send(embryo.frame)
     except OSError:
         tenant.embryos.domain_ended()
         tenant.embryos.hold(segment, embryo.frame, embryo.arrived)

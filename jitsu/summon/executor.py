@@ -22,7 +22,6 @@ from jitsu.summon.admission import Budget
 from jitsu.summon.delivery import deliver
 from jitsu.summon.machine import Phase, State
 from jitsu.summon.tenant import Holding, Tenant, spec_of
-from jitsu.synjitsu.connections import ConnectionTable
 from jitsu.synjitsu.embryonic import Embryo
 from jitsu.synjitsu.probe import Door, Probe
 from jitsu.synjitsu.sentinel import Sentinel
@@ -89,7 +88,7 @@ class Executor:
     def reset_held(self, tenant: Tenant, reason: str) -> None:
         """Refuse everybody whose SYN is on hold."""
         tenant.wanted_since = None
-        abandoned = tenant.embryos.abandon()
+        abandoned = tenant.embryos.abandon() if tenant.held else []
         for embryo in abandoned:
             self.sentinel.reset(embryo.segment)
         if abandoned:
@@ -194,7 +193,7 @@ class Executor:
         if segment is None or self._settings.probe.packed in (segment.source, segment.target):
             return
         tenant.active = time.monotonic()
-        tenant.connections.see(segment, to_guest)
+        holding.connections.see(segment, to_guest)
 
     def serve(self, tenant: Tenant) -> None:
         """Gate first, then what is on hold: the guest's answers must find the gate open."""
@@ -213,7 +212,7 @@ class Executor:
             return
         self.sentinel.step_aside(tenant.name)
         holding.serving_since = tenant.active = time.monotonic()
-        if len(tenant.embryos):
+        if tenant.held:
             with trace.span("deliver"):
                 for embryo in tenant.embryos.release():
                     deliver(tenant, embryo, self._settings)
@@ -257,7 +256,7 @@ class Executor:
     async def _destroy(self, tenant: Tenant, holding: Holding) -> None:
         if holding.domain is not None:
             await self.end(holding.domain)
-        self._step(tenant, machine.Gone(wanted=len(tenant.embryos) > 0))
+        self._step(tenant, machine.Gone(wanted=tenant.held > 0))
 
     async def end(self, domain: Domain) -> None:
         """End a domain; one that cannot be is given up, for nobody is helped by waiting for it."""
@@ -273,7 +272,6 @@ class Executor:
         self.sentinel.step_in(tenant.name)
         tenant.embryos.domain_ended()
         tenant.dropped = 0
-        tenant.connections = ConnectionTable()
         if tenant.trace is not None and not tenant.trace.outcome:
             tenant.trace.finish(reason)
         if holding is None:

@@ -26,6 +26,11 @@ log = logging.getLogger(__name__)
 IDLE_TICK = 0.25
 """Seconds between two looks for idle guests."""
 
+_ROWS_A_TURN = 256
+
+_MOST_NAMED = 20
+"""Services that an error names; there may be ten thousand."""
+
 Told = Callable[[str], None]
 """Called with an empty text when what was waited for happened, or with the reason why it never will."""
 
@@ -49,6 +54,7 @@ class Summoner:
         self._network = network
         self._executor = Executor(settings, network, driver, budget, boot_limit=boot_limit, step=self._step)
         self._tenants = {name: Tenant(service) for name, service in services.items()}
+        self._awake: dict[str, Tenant] = {}
         self._tokens = itertools.count(1)
         self._told: dict[int, Told] = {}
 
@@ -94,7 +100,7 @@ class Summoner:
                     tenant.trace.note(f"{_peer(segment)} repeated its SYN after {waited:.0f} ms on hold")
             case Verdict.FULL:
                 if not tenant.dropped:
-                    log.warning("%s: %d SYNs are on hold, more are dropped", service, len(tenant.embryos))
+                    log.warning("%s: %d SYNs are on hold, more are dropped", service, tenant.held)
                 tenant.dropped += 1
 
     def strayed(self, service: str, frame: bytes) -> None:
@@ -115,14 +121,15 @@ class Summoner:
             self._step(tenant, machine.BecameReady())
         else:
             log.warning("%s: its domain %d ended: %s", tenant.name, event.domain.domid, event.detail)
-            self._step(tenant, machine.Ended(event.detail, wanted=len(tenant.embryos) > 0))
+            self._step(tenant, machine.Ended(event.detail, wanted=tenant.held > 0))
 
     async def watch_idleness(self) -> None:
         """Dismiss who is silent, for ever."""
         while True:
             await asyncio.sleep(IDLE_TICK)
             now = time.monotonic()
-            for tenant in self._tenants.values():
+            # Whoever sleeps costs nothing here, however many they are.
+            for tenant in list(self._awake.values()):
                 holding = tenant.holding
                 if tenant.state.phase is not Phase.SERVING or holding is None or holding.port is None:
                     continue
@@ -148,7 +155,7 @@ class Summoner:
 
     async def close(self) -> None:
         """Dismiss everybody, and wait for what is under way."""
-        await asyncio.gather(*(self.stop(name, "the daemon stops") for name in self._tenants))
+        await asyncio.gather(*(self.stop(name, "the daemon stops") for name in self._awake))
         await self._executor.finished()
 
     def tenant(self, service: str) -> Tenant:
@@ -156,11 +163,22 @@ class Summoner:
         try:
             return self._tenants[service]
         except KeyError:
-            known = ", ".join(self._tenants)
+            known = ", ".join(list(self._tenants)[:_MOST_NAMED]) + (", ..." if len(self._tenants) > _MOST_NAMED else "")
             raise DomainError(f"there is no service {service}", hint=f"the services are: {known}") from None
 
-    def rows(self) -> list[Row]:
-        return [tenant.row() for tenant in self._tenants.values()]
+    async def rows(self) -> list[Row]:
+        """Every service as `jitsu ps` shows it. Ten thousand are not looked at in one go."""
+        rows: list[Row] = []
+        for tenant in list(self._tenants.values()):
+            rows.append(tenant.row())
+            if not len(rows) % _ROWS_A_TURN:
+                await asyncio.sleep(0)
+        return rows
+
+    @property
+    def serving(self) -> int:
+        """How many services serve."""
+        return sum(tenant.state.phase is Phase.SERVING for tenant in self._awake.values())
 
     # Domains that outlived an earlier daemon.
 
@@ -184,6 +202,7 @@ class Summoner:
             log.warning("%s: domain %d cannot be adopted and is ended: %s", tenant.name, domain.domid, error)
             self._executor.bury(tenant, f"it could not be adopted: {error}")
             return False
+        self._keep_in_sight(tenant)
         return True
 
     # The machine, and its actions.
@@ -198,6 +217,7 @@ class Summoner:
 
     def _step(self, tenant: Tenant, event: machine.Event) -> None:
         tenant.state, actions = machine.step(tenant.state, event)
+        self._keep_in_sight(tenant)
         for action in actions:
             self._carry_out(tenant, action)
 
@@ -218,6 +238,13 @@ class Summoner:
                 self._executor.bury(tenant, reason)
 
     # Small parts.
+
+    def _keep_in_sight(self, tenant: Tenant) -> None:
+        """Know who is not asleep without looking at everybody."""
+        if tenant.state.phase is Phase.ASLEEP:
+            self._awake.pop(tenant.name, None)
+        else:
+            self._awake[tenant.name] = tenant
 
     def _token(self, told: Told) -> int:
         token = next(self._tokens)

@@ -44,6 +44,11 @@ class Holding:
     probe: Probe | None = None
     deadline: asyncio.TimerHandle | None = None
     serving_since: float | None = None
+    connections: ConnectionTable = field(default_factory=ConnectionTable)
+
+
+ASLEEP = State()
+"""One for all that sleep: what costs nothing else should not cost memory either."""
 
 
 @dataclass(slots=True)
@@ -51,10 +56,9 @@ class Tenant:
     """A service and everything that is known of it. Times are `time.monotonic()` seconds."""
 
     service: ServiceConfig
-    state: State = field(default_factory=State)
+    state: State = ASLEEP
     holding: Holding | None = None
-    embryos: EmbryonicTable = field(default_factory=EmbryonicTable)
-    connections: ConnectionTable = field(default_factory=ConnectionTable)
+    _embryos: EmbryonicTable | None = None
     trace: Trace | None = None
     wanted_since: float | None = None
     """When the packet came that the next launch is for."""
@@ -69,6 +73,18 @@ class Tenant:
     @property
     def name(self) -> str:
         return self.service.name
+
+    @property
+    def embryos(self) -> EmbryonicTable:
+        """Its SYNs on hold. The table is made for the first of them."""
+        if self._embryos is None:
+            self._embryos = EmbryonicTable()
+        return self._embryos
+
+    @property
+    def held(self) -> int:
+        """How many SYNs are on hold."""
+        return len(self._embryos) if self._embryos is not None else 0
 
     @property
     def mac(self) -> bytes:
@@ -87,8 +103,8 @@ class Tenant:
             "pid": domain.handle if domain is not None else None,
             "memory": self.service.memory,
             "up": round(time.monotonic() - since, 3) if since is not None else None,
-            "connections": len(self.connections),
-            "held": len(self.embryos),
+            "connections": len(holding.connections) if holding is not None else 0,
+            "held": self.held,
             "summons": self.summons,
             "last": self.last,
         }
@@ -102,7 +118,7 @@ class Tenant:
         if self.state.phase is not Phase.SERVING:
             return False
         silence = self.silence(unused, now)
-        if len(self.connections) and silence < self.service.linger:
+        if self.holding is not None and len(self.holding.connections) and silence < self.service.linger:
             return False
         return silence >= self.service.idle
 

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 _LARGEST_FRAME = 65536
 _FRAMES_A_TURN = 64
+_ANNOUNCED_AT_ONCE, _ANNOUNCEMENT_PAUSE = 50, 0.005
+"""Announcements in a burst, and seconds between two: 10,000 a second."""
 
 
 class Household(Protocol):
@@ -72,14 +74,19 @@ class Sentinel:
         os.set_blocking(self._fd, False)
         asyncio.get_running_loop().add_reader(self._fd, self._readable)
 
-    def announce(self) -> None:
-        """Tell everybody where the services are (an ARP announcement each, RFC 5227 section 3).
+    async def announce(self) -> None:
+        """Tell everybody where the services are (an ARP announcement each, RFC 5227 section 3), a few at a time: ten
+        thousand at once would keep the loop, fill every queue behind it, and drown the client's own network card.
 
         A client that asked while no daemon ran is about to give up, and takes the next connection with it: this
         brings its packets on the way. A guest that is awake has the same MAC, and our port teaches the bridge nothing.
         """
-        for sleeper in self._by_service.values():
-            self._send(arp_request(sleeper.mac, sleeper.address, BROADCAST, sleeper.address))
+        sleepers = list(self._by_service.values())
+        for first in range(0, len(sleepers), _ANNOUNCED_AT_ONCE):
+            if first:
+                await asyncio.sleep(_ANNOUNCEMENT_PAUSE)
+            for sleeper in sleepers[first : first + _ANNOUNCED_AT_ONCE]:
+                self._send(arp_request(sleeper.mac, sleeper.address, BROADCAST, sleeper.address))
 
     def stop(self) -> None:
         asyncio.get_running_loop().remove_reader(self._fd)

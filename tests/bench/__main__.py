@@ -3,9 +3,9 @@
 import sys
 
 from jitsu.network.namespace import unshare_network
-from tests.bench import cold
+from tests.bench import cold, sleepers
 
-MEASUREMENTS = {"cold": cold.measure}
+MEASUREMENTS = {"cold": cold.measure, "sleepers": sleepers.measure}
 
 
 def main() -> None:

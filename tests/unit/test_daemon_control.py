@@ -84,6 +84,34 @@ class TestRequests:
 
         assert answers == [{"ok": True, "result": ROWS}, {"ok": True, "result": 3}]
 
+    @pytest.mark.parametrize("count", [0, 1, 256, 257, 1000])
+    async def test_a_listing_arrives_whole_and_in_order_however_long(
+        self, runtime: Path, monkeypatch: pytest.MonkeyPatch, count: int
+    ) -> None:
+        async def listing(request: Request) -> Any:
+            return [{"service": f"s{number}"} for number in range(count)]
+
+        monkeypatch.setitem(HANDLERS, "ps", listing)
+        assert await asked(runtime, "ps") == await listing({})
+
+    async def test_a_long_listing_is_written_in_pieces_so_that_others_have_their_turn(
+        self, runtime: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def listing(request: Request) -> Any:
+            return [7] * 1000
+
+        encoded: list[int] = []
+        dumps = json.dumps
+
+        def noted(value: Any) -> str:
+            encoded.append(len(value))
+            return dumps(value)
+
+        monkeypatch.setitem(HANDLERS, "ps", listing)
+        monkeypatch.setattr("jitsu.daemon.control.json.dumps", noted)
+        assert await exchange(runtime, b'{"do": "ps"}\n') == [{"ok": True, "result": [7] * 1000}]
+        assert encoded == [256, 256, 256, 232]
+
     async def test_a_refusal_of_the_daemon_keeps_its_text_and_its_exit_code(self, runtime: Path) -> None:
         with pytest.raises(DaemonError, match="there is no service nobody") as raised:
             await asked(runtime, "start", service="nobody")

@@ -353,7 +353,7 @@ class TestPeople:
 
     async def test_every_service_has_a_row(self, box: Box) -> None:
         await box.serve()
-        rows = {row["service"]: row for row in box.summoner.rows()}
+        rows = {row["service"]: row for row in await box.summoner.rows()}
 
         assert {name: row["state"] for name, row in rows.items()} == {
             "hello": "serving",

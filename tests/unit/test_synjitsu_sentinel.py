@@ -155,12 +155,22 @@ class TestArp:
 
     async def test_every_service_is_announced_to_those_who_wait_for_an_answer(self, wire: Wire) -> None:
         wire.sentinel.step_aside("world")
-        wire.sentinel.announce()
+        await wire.sentinel.announce()
 
         assert await wire.carries() == [
             arp_request(mac_bytes(HELLO_MAC), HELLO, BROADCAST, HELLO),
             arp_request(mac_bytes(WORLD_MAC), WORLD, BROADCAST, WORLD),
         ]
+
+    async def test_many_services_are_announced_in_bursts_with_a_breath_between(self, wire: Wire) -> None:
+        for number in range(120):
+            wire.sentinel.guard(f"s{number}", IPv4Address(f"10.77.1.{number}"), f"52:54:00:00:01:{number:02x}")
+        announcing = asyncio.create_task(wire.sentinel.announce())
+        first = await wire.carries()
+        await announcing
+
+        assert len(first) == 50
+        assert len(await wire.carries()) == 122 - 50
 
 
 class TestTcp:

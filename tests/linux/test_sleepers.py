@@ -1,0 +1,65 @@
+"""Ten thousand registered services that sleep: what they cost the real daemon."""
+
+import re
+import threading
+from pathlib import Path
+
+import pytest
+
+from jitsu.demo.stage import Stage
+from jitsu.domains.probe_guest import pvh_elf
+from tests.crowd import BIG_NETWORK, crowd
+
+pytestmark = pytest.mark.usefixtures("private_network")
+
+FEW, MANY = 10, 10_000
+MOST_BYTES = 4096
+"""What one sleeper may take of the daemon's memory."""
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Path:
+    """Nobody is summoned here."""
+    kernel = tmp_path / "guest.elf"
+    kernel.write_bytes(pvh_elf(b"\xf4\xeb\xfd"))
+    return kernel
+
+
+def test_ten_thousand_sleepers_take_little_memory_and_no_time(kernel: Path) -> None:
+    with Stage(crowd(kernel, FEW), sections=BIG_NETWORK) as few:
+        least = _resident(few)
+    with Stage(crowd(kernel, MANY), sections=BIG_NETWORK) as many:
+        _until_idle(many)
+        each = (_resident(many) - least) / (MANY - FEW)
+    print(f"{each:.0f} bytes a sleeper")
+    assert 0 < each <= MOST_BYTES
+
+
+def _resident(stage: Stage) -> int:
+    """Bytes of the daemon in memory."""
+    found = re.search(r"^VmRSS:\s+(\d+) kB", _proc(stage, "status"), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def _until_idle(stage: Stage) -> None:
+    """Wait until the services are announced and a second goes by in which the daemon hardly moves: whatever walks
+    through all services while nothing happens would be seen here. Ten seconds at most."""
+    tick = threading.Event()
+    for _ in range(10):
+        before = _busy(stage)
+        tick.wait(1)
+        moved = _busy(stage) - before
+        if moved <= 0.003:
+            return
+    raise AssertionError(f"the daemon is busy with nothing: {moved * 1000:.1f} ms in a second")
+
+
+def _busy(stage: Stage) -> float:
+    """Seconds that the daemon's loop has spent on a processor (Linux Documentation/scheduler/sched-stats.rst)."""
+    return int(_proc(stage, "schedstat").split()[0]) / 1e9
+
+
+def _proc(stage: Stage, name: str) -> str:
+    assert stage.daemon is not None
+    return Path(f"/proc/{stage.daemon.pid}/{name}").read_text()
