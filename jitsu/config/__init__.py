@@ -6,10 +6,12 @@ Every finding names the file, the key and the way out. Sizes are bytes, times ar
     table.py     one TOML table being read, key by key
     sections.py  [daemon], [network], [dns], [limits]
     service.py   [service.NAME]
+    restart.py   its restart policy
     reader.py    a whole file, and what its parts must not share
 """
 
 from jitsu.config.reader import DEFAULT_PATH, load, settings
+from jitsu.config.restart import Restart
 from jitsu.config.schema import Config, DaemonConfig, DnsConfig, LimitsConfig, NetworkConfig, ServiceConfig
 from jitsu.config.table import Setting
 
@@ -20,6 +22,7 @@ __all__ = [
     "DnsConfig",
     "LimitsConfig",
     "NetworkConfig",
+    "Restart",
     "ServiceConfig",
     "Setting",
     "load",

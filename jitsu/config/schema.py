@@ -7,7 +7,9 @@ from hashlib import blake2s
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
-_POLICY = ("names", "ttl", "txt", "srv", "idle", "linger")
+from jitsu.config.restart import NEVER, Restart
+
+_POLICY = ("names", "ttl", "txt", "srv", "idle", "linger", "restart", "backoff", "crashes")
 """Keys of a service that may change under a running guest."""
 
 
@@ -53,6 +55,7 @@ class LimitsConfig:
 
     memory: int
     guests: int
+    vcpus: int
     boot: float
     summons: int
     answers: int
@@ -81,6 +84,11 @@ class ServiceConfig:
     txt: tuple[str, ...] = ()
     srv: tuple[tuple[str, int], ...] = ()
     """Pairs as in `("_http._tcp", 80)`."""
+    restart: Restart = NEVER
+    backoff: float = 1.0
+    """Seconds of pause after the first crash in a row; it doubles with every other."""
+    crashes: int = 5
+    """Crashes in a row that make a crash loop."""
 
     @property
     def fingerprint(self) -> str:

@@ -96,8 +96,9 @@ def _endpoint(table: Table, text: str) -> tuple[str, int]:
 def read_limits(table: Table) -> LimitsConfig:
     memory = table.size("memory", "512 MiB", 1 << 20)
     guests = table.number("guests", 64, 1, 1000)
+    vcpus = table.number("vcpus", 256, 1, 100_000)
     boot = table.seconds("boot", 15, 0.1)
     summons = table.number("summons", 32, 0, 1_000_000)
     answers = table.number("answers", 200, 0, 1_000_000)
     table.done()
-    return LimitsConfig(memory, guests, boot, summons, answers)
+    return LimitsConfig(memory, guests, vcpus, boot, summons, answers)

@@ -4,6 +4,7 @@ import re
 from hashlib import blake2s
 
 from jitsu.config.names import is_name
+from jitsu.config.restart import Restart, read_restart
 from jitsu.config.schema import DaemonConfig, DnsConfig, NetworkConfig, ServiceConfig
 from jitsu.config.table import Table
 
@@ -49,6 +50,9 @@ def read_service(
         linger=table.seconds("linger", 3600, 0.1),
         txt=table.texts("txt", ()),
         srv=tuple(_srv(table, text) for text in table.texts("srv", ())),
+        restart=_restart(table),
+        backoff=table.seconds("backoff", 1, 0.1),
+        crashes=table.number("crashes", 5, 1, 1_000_000),
     )
     if len(service.cmdline) > 1024 or not service.cmdline.isprintable():
         table.wrong("cmdline", "cannot be passed to a kernel", "use at most 1,024 printable characters")
@@ -71,6 +75,14 @@ def _srv(table: Table, text: str) -> tuple[str, int]:
     if not _SRV.fullmatch(owner) or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
         table.wrong("srv", f"cannot contain {text!r}", "write protocol and port, as in _http._tcp 80")
     return owner, int(port)
+
+
+def _restart(table: Table) -> Restart:
+    text = table.text("restart", "no")
+    try:
+        return read_restart(text)
+    except ValueError as error:
+        table.wrong("restart", f"cannot be {text!r}", str(error))
 
 
 def _derived_mac(instance: str, service: str) -> str:

@@ -74,7 +74,7 @@ class Daemon:
             port = await network.start()
             stack.callback(os.close, port)
             limits = config.limits
-            budget = Budget(limits.memory, limits.guests)
+            budget = Budget(limits.memory, limits.guests, limits.vcpus)
             summoner = Summoner(config.services, config.network, network, driver, budget, boot_limit=limits.boot)
             self._summoner = summoner
             sentinel = Sentinel(port, summoner)

@@ -5,23 +5,27 @@ MONITOR_OVERHEAD = 40 << 20
 
 
 class Budget:
-    """Memory in bytes and number of guests, granted to domids and given back."""
+    """Memory in bytes, number of guests and of their virtual processors, granted to domids and given back."""
 
-    def __init__(self, memory: int, guests: int) -> None:
-        self._memory, self._guests = memory, guests
-        self._granted: dict[int, int] = {}
+    def __init__(self, memory: int, guests: int, vcpus: int) -> None:
+        self._memory, self._guests, self._vcpus = memory, guests, vcpus
+        self._granted: dict[int, tuple[int, int]] = {}
 
     @property
     def memory_used(self) -> int:
         """Bytes granted now, monitors included."""
-        return sum(self._granted.values())
+        return sum(memory for memory, _ in self._granted.values())
+
+    @property
+    def vcpus_used(self) -> int:
+        return sum(vcpus for _, vcpus in self._granted.values())
 
     @property
     def guests_used(self) -> int:
         return len(self._granted)
 
-    def refuses(self, memory: int) -> str | None:
-        """Why a guest with that much memory cannot be started now, or None: it can."""
+    def refuses(self, memory: int, vcpus: int) -> str | None:
+        """Why a guest with that much memory and so many processors cannot be started now, or None: it can."""
         if len(self._granted) >= self._guests:
             return f"the box is full: {len(self._granted)} of {self._guests} guests run ([limits] guests)"
         free = self._memory - self.memory_used
@@ -30,11 +34,16 @@ class Budget:
                 f"the box is full: {(memory + MONITOR_OVERHEAD) >> 20} MiB asked for, "
                 f"{max(free, 0) >> 20} of {self._memory >> 20} MiB free ([limits] memory)"
             )
+        idle = self._vcpus - self.vcpus_used
+        if vcpus > idle:
+            return (
+                f"the box is full: {vcpus} vcpus asked for, {max(idle, 0)} of {self._vcpus} not in use ([limits] vcpus)"
+            )
         return None
 
-    def grant(self, domid: int, memory: int) -> None:
+    def grant(self, domid: int, memory: int, vcpus: int) -> None:
         """Book a guest, also one that runs already and was adopted."""
-        self._granted[domid] = memory + MONITOR_OVERHEAD
+        self._granted[domid] = memory + MONITOR_OVERHEAD, vcpus
 
     def release(self, domid: int) -> None:
         self._granted.pop(domid, None)

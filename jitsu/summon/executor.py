@@ -65,7 +65,7 @@ class Executor:
         holding = Holding(domain.domid, domain)
         tenant.holding = holding
         self._connect(tenant, holding)
-        self._budget.grant(holding.domid, tenant.service.memory)
+        self._budget.grant(holding.domid, tenant.service.memory, tenant.service.vcpus)
         # Its connections are unknown, so it counts as busy for one idle period.
         tenant.active = time.monotonic()
         tenant.trace = Trace(tenant.name, "adoption", domid=holding.domid)
@@ -117,10 +117,10 @@ class Executor:
         holding = Holding(domid)
         tenant.holding = holding
         try:
-            reason = self._budget.refuses(service.memory)
+            reason = self._budget.refuses(service.memory, service.vcpus)
             if reason is not None:
                 raise DomainError(reason)
-            self._budget.grant(domid, service.memory)
+            self._budget.grant(domid, service.memory, service.vcpus)
             with trace.span("tap"):
                 tap = self._network.open_tap(domid)
             try:

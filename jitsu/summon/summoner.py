@@ -81,8 +81,8 @@ class Summoner:
         self._want(tenant, machine.Asked(token), arrived)
 
     def awake(self, service: str) -> bool:
-        """Whether a question for the service sets off nothing: its domain is there, or about to be."""
-        return self.tenant(service).state.phase in (Phase.STARTING, Phase.BOOTING, Phase.SERVING)
+        """Whether a question for the service sets off nothing: its domain is there, or about to be, or must not be."""
+        return self.tenant(service).state.phase not in (Phase.ASLEEP, Phase.DISMISSING)
 
     def knocked(self, service: str, segment: Segment, frame: bytes) -> None:
         """A SYN at the sentinel: held, or passed on if it strayed."""
@@ -121,7 +121,8 @@ class Summoner:
             self._step(tenant, machine.BecameReady())
         else:
             log.warning("%s: its domain %d ended: %s", tenant.name, event.domain.domid, event.detail)
-            self._step(tenant, machine.Ended(event.detail, wanted=tenant.held > 0))
+            in_order = event.happening is Happening.EXITED
+            self._step(tenant, machine.Ended(event.detail, wanted=tenant.held > 0, in_order=in_order))
 
     async def watch_idleness(self) -> None:
         """Dismiss who is silent, for ever."""
@@ -139,6 +140,7 @@ class Summoner:
                     log.warning("%s: cannot say when its gate was last used: %s", tenant.name, error)
                     continue
                 if unused is not None and tenant.is_idle(unused, now):
+                    tenant.upkeep.dismissed()
                     self._step(tenant, machine.Silent(f"idle for {tenant.silence(unused, now):.1f} s"))
 
     # What people say.
@@ -146,11 +148,13 @@ class Summoner:
     async def start(self, service: str) -> None:
         """Summon by hand; returns when the guest serves. Raises DomainError."""
         tenant = self.tenant(service)
+        tenant.upkeep.start()
         await self._wait_for(lambda token: self._want(tenant, machine.Ordered(token), time.monotonic()), tenant)
 
     async def stop(self, service: str, reason: str = "stopped by hand") -> None:
         """Dismiss by hand; returns when the domain is gone."""
         tenant = self.tenant(service)
+        tenant.upkeep.stop()
         await self._wait_for(lambda token: self._step(tenant, machine.Unwanted(token, reason)), tenant)
 
     async def close(self) -> None:
@@ -216,15 +220,36 @@ class Summoner:
         self._step(tenant, event)
 
     def _step(self, tenant: Tenant, event: machine.Event) -> None:
-        tenant.state, actions = machine.step(tenant.state, event)
-        self._keep_in_sight(tenant)
+        tenant.state, actions = machine.step(tenant.state, event, self._rest(tenant, event))
         for action in actions:
             self._carry_out(tenant, action)
+        self._keep_in_sight(tenant)
+
+    def _rest(self, tenant: Tenant, event: machine.Event) -> machine.Rest:
+        """What follows this event, if it is the end of a domain."""
+        if not machine.ends(tenant.state, event):
+            return machine.Rest()
+        if isinstance(event, machine.Refused):
+            return tenant.upkeep.refused(own=tenant.cause == "restart")
+        now = time.monotonic()
+        in_order = isinstance(event, machine.Ended) and event.in_order
+        rest = tenant.upkeep.ended(tenant.service, now, tenant.served(now), in_order=in_order)
+        if rest.looping:
+            log.warning(
+                "%s: ended %d times in a row, next try in %g s", tenant.name, tenant.upkeep.crashes, rest.seconds
+            )
+        return rest
 
     def _carry_out(self, tenant: Tenant, action: machine.Action) -> None:
         match action:
             case machine.Launch(cause):
+                tenant.call_off()
+                tenant.cause = cause
                 self._executor.launch(tenant, cause)
+            case machine.Wait(seconds):
+                tenant.retry = asyncio.get_running_loop().call_later(seconds, self._retry, tenant)
+            case machine.CallOff():
+                tenant.call_off()
             case machine.Tell(tokens, problem):
                 for token in tokens:
                     self._told.pop(token)(problem)
@@ -237,11 +262,15 @@ class Summoner:
             case machine.Bury(reason):
                 self._executor.bury(tenant, reason)
 
+    def _retry(self, tenant: Tenant) -> None:
+        tenant.retry = None
+        self._step(tenant, machine.Due("restart"))
+
     # Small parts.
 
     def _keep_in_sight(self, tenant: Tenant) -> None:
-        """Know who is not asleep without looking at everybody."""
-        if tenant.state.phase is Phase.ASLEEP:
+        """Know who is not asleep, or not for long, without looking at everybody."""
+        if tenant.state.phase is Phase.ASLEEP and tenant.retry is None:
             self._awake.pop(tenant.name, None)
         else:
             self._awake[tenant.name] = tenant

@@ -10,6 +10,7 @@ from jitsu.domains.driver import Domain, DomainSpec
 from jitsu.network.frames import mac_bytes
 from jitsu.network.host import Channel, Port
 from jitsu.summon.machine import Phase, State
+from jitsu.summon.upkeep import Upkeep
 from jitsu.synjitsu.connections import ConnectionTable
 from jitsu.synjitsu.embryonic import EmbryonicTable
 from jitsu.synjitsu.probe import Probe
@@ -17,7 +18,8 @@ from jitsu.trace import Trace
 
 
 class Row(TypedDict):
-    """A service as `jitsu ps` shows it. `up` is seconds since it last began to serve, `held` SYNs on hold."""
+    """A service as `jitsu ps` shows it. `up` is seconds since it last began to serve, `held` SYNs on hold, `crashes`
+    ends in a row (upkeep.py), `retry` seconds until it is started again by itself, or may be by others."""
 
     service: str
     state: str
@@ -30,6 +32,8 @@ class Row(TypedDict):
     connections: int
     held: int
     summons: int
+    crashes: int
+    retry: float | None
     last: str
 
 
@@ -69,6 +73,11 @@ class Tenant:
     """SYNs for which there was no room on hold, since its last domain ended."""
     last: str = ""
     """Why its last domain ended, or could not be started."""
+    upkeep: Upkeep = field(default_factory=Upkeep)
+    cause: str = ""
+    """Who wanted the last launch."""
+    retry: asyncio.TimerHandle | None = None
+    """Set while its next start, or the end of a pause, is waited for."""
 
     @property
     def name(self) -> str:
@@ -106,8 +115,26 @@ class Tenant:
             "connections": len(holding.connections) if holding is not None else 0,
             "held": self.held,
             "summons": self.summons,
+            "crashes": self.upkeep.crashes,
+            "retry": self._until_retry(),
             "last": self.last,
         }
+
+    def served(self, now: float) -> float:
+        """Seconds for which its domain has been serving: 0 if it does not yet."""
+        since = self.holding.serving_since if self.holding is not None else None
+        return 0.0 if since is None else now - since
+
+    def call_off(self) -> None:
+        """Wait for no start of our own any more."""
+        if self.retry is not None:
+            self.retry.cancel()
+            self.retry = None
+
+    def _until_retry(self) -> float | None:
+        if self.retry is None:
+            return None
+        return round(max(0.0, self.retry.when() - asyncio.get_running_loop().time()), 3)
 
     def silence(self, unused: float, now: float) -> float:
         """Seconds since anybody wanted anything, given the seconds since the gate last let a frame in."""

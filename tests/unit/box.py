@@ -137,7 +137,7 @@ class Box:
         self.wire = wire
         self.network = Journal()
         self.driver = Monitors(self._happened, self.network.done)
-        self.budget = Budget(memory=512 * MIB, guests=8)
+        self.budget = Budget(memory=512 * MIB, guests=8, vcpus=16)
         services = {each.name: each for each in (HELLO, WORLD, PROBED)}
         self.summoner = Summoner(services, NETWORK, self.network, self.driver, self.budget, boot_limit=boot_limit)
         self.summoner.sentinel = Sentinel(sentinel, self.summoner)

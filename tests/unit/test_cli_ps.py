@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,6 +56,30 @@ def test_a_duration_is_shown_as_roughly_as_anybody_wants_it(
 
 def test_more_of_each_is_shown_to_who_asks(jitsu: Jitsu, daemon: str) -> None:
     expect_golden("cli/ps-verbose.txt", jitsu("ps", "-v", "-c", daemon)[1])
+
+
+@pytest.fixture
+def crashed(daemon: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A daemon one of whose services crashed, and had printed more than anybody wants to read."""
+    again = {"state": "crash-looping", "crashes": 5, "retry": 15.7, "last": "the guest reset itself"}
+    for key, value in again.items():
+        monkeypatch.setitem(ROWS[1], key, value)
+    log = Path(daemon).parent / "console" / "world.log"
+    log.parent.mkdir()
+    log.write_text("".join(f"2026-11-23T10:00:00.000Z line {number}\n" for number in range(1, 101)))
+    return daemon
+
+
+def test_a_guest_that_crashed_has_its_last_lines_shown_to_who_asks(jitsu: Jitsu, crashed: str) -> None:
+    expect_golden("cli/ps-crashed.txt", trimmed(jitsu("ps", "-v", "-c", crashed)[1]))
+
+
+def test_programs_get_the_last_lines_too(jitsu: Jitsu, crashed: str) -> None:
+    rows = json.loads(jitsu("ps", "-v", "-o", "json", "-c", crashed)[1])
+
+    expected = [f"2026-11-23T10:00:00.000Z line {number}" for number in range(61, 101)]
+    assert [row["console"] for row in rows] == [[], expected]
+    assert "console" not in jitsu("ps", "-o", "json", "-c", crashed)[1]
 
 
 def test_the_quiet_listing_is_names_and_nothing_else(jitsu: Jitsu, daemon: str) -> None:

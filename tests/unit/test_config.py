@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jitsu.config import Config, ServiceConfig, load
+from jitsu.config import Config, LimitsConfig, Restart, ServiceConfig, load
 from jitsu.errors import ConfigError
 from tests.unit.golden import expect_golden
 
@@ -47,6 +47,7 @@ probe = "192.0.2.200"
 [limits]
 memory = "2 GiB"
 guests = 8
+vcpus = 12
 boot = 2.5
 summons = 5
 answers = 0
@@ -68,6 +69,9 @@ idle = 30
 linger = 600.5
 txt = ["owner=Grüße", "v=1"]
 srv = ["_HTTP._tcp 8080", "_game._udp  7777"]
+restart = "on-failure:3"
+backoff = 0.5
+crashes = 9
 """
 
 BROKEN = {
@@ -148,6 +152,13 @@ BROKEN = {
     "guests-none": "[limits]\nguests = 0\n" + SMALLEST,
     "summons-negative": "[limits]\nsummons = -1\n" + SMALLEST,
     "answers-fraction": "[limits]\nanswers = 0.5\n" + SMALLEST,
+    "vcpus-none": "[limits]\nvcpus = 0\n" + SMALLEST,
+    "restart-word": SMALLEST + 'restart = "sometimes"\n',
+    "restart-on-failure-never": SMALLEST + 'restart = "on-failure:0"\n',
+    "restart-xl-preserve": SMALLEST + 'restart = "preserve"\n',
+    "restart-xl-coredump": SMALLEST + 'restart = "coredump-restart"\n',
+    "backoff-none": SMALLEST + "backoff = 0\n",
+    "crashes-none": SMALLEST + "crashes = 0\n",
     "boot-never": "[limits]\nboot = 0\n" + SMALLEST,
     "idle-not-a-number": SMALLEST + "idle = nan\n",
     "cmdline-too-long": SMALLEST + f'cmdline = "{"x" * 1025}"\n',
@@ -194,14 +205,14 @@ def test_a_service_needs_a_kernel_and_an_address_and_the_rest_has_defaults(tmp_p
     network = config.network
     assert (network.bridge, network.address, network.uplink) == ("jitsu0", IPv4Interface("10.77.0.1/24"), "")
     assert (str(network.gateway), str(network.probe), network.existing) == ("10.77.0.1", "10.77.0.254", False)
-    assert (config.limits.memory, config.limits.guests, config.limits.boot) == (512 << 20, 64, 15.0)
-    assert (config.limits.summons, config.limits.answers) == (32, 200)
+    assert config.limits == LimitsConfig(512 << 20, guests=64, vcpus=256, boot=15.0, summons=32, answers=200)
     service = only_service(config)
     assert (service.name, service.kernel, service.initrd) == ("hello", tmp_path / "hello.elf", None)
     assert (service.memory, service.vcpus, service.cmdline, service.machine) == (16 << 20, 1, "", "")
     assert (service.ready, service.port, service.names) == ("told", 80, ("hello",))
     assert (service.ttl, service.idle, service.linger) == (60, 60.0, 3600.0)
     assert (service.txt, service.srv) == ((), ())
+    assert (service.restart, service.backoff, service.crashes) == (Restart("no"), 1.0, 5)
 
 
 def test_everything_can_be_said(tmp_path: Path) -> None:
@@ -214,8 +225,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert config.dns.nameservers == (("ns2.board.example.org", "192.0.2.2"), ("ns.example.net", "198.51.100.1"))
     assert (config.network.bridge, config.network.uplink, config.network.existing) == ("br-edge", "eth0", True)
     assert (config.network.gateway, config.network.probe) == (IPv4Address("192.0.2.254"), IPv4Address("192.0.2.200"))
-    assert (config.limits.memory, config.limits.guests, config.limits.boot) == (2 << 30, 8, 2.5)
-    assert (config.limits.summons, config.limits.answers) == (5, 0)
+    assert config.limits == LimitsConfig(2 << 30, guests=8, vcpus=12, boot=2.5, summons=5, answers=0)
     assert only_service(config) == ServiceConfig(
         name="web",
         kernel=Path("/boot/web"),
@@ -234,7 +244,19 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         linger=600.5,
         txt=("owner=Grüße", "v=1"),
         srv=(("_http._tcp", 8080), ("_game._udp", 7777)),
+        restart=Restart("on-failure", 3),
+        backoff=0.5,
+        crashes=9,
     )
+
+
+@pytest.mark.parametrize(
+    ("word", "policy"),
+    [(word, Restart(word)) for word in ("no", "on-failure", "always", "unless-stopped")]
+    + [("destroy", Restart("no")), ("restart", Restart("always"))],
+)
+def test_restart_is_said_in_the_words_of_docker_or_of_xl(tmp_path: Path, word: str, policy: Restart) -> None:
+    assert only_service(configuration(tmp_path, f'{SMALLEST}restart = "{word}"\n')).restart == policy
 
 
 @pytest.mark.parametrize("case", BROKEN)

@@ -12,23 +12,29 @@ from jitsu.summon.machine import (
     Asked,
     BecameReady,
     Bury,
+    CallOff,
     Dismiss,
+    Due,
     Ended,
     Event,
     Gone,
     Knocked,
     Launch,
     Launched,
+    Lost,
     Ordered,
     Overdue,
     Phase,
     Refused,
     ResetHeld,
+    Rest,
     Serve,
     Silent,
     State,
     Tell,
     Unwanted,
+    Wait,
+    ends,
     step,
 )
 
@@ -57,7 +63,8 @@ TABLE: dict[str, tuple[State, Event, State, list[Action]]] = {
     "a question wakes a sleeper": (ASLEEP, Asked(1), State(Phase.STARTING, granting=(1,)), [Launch("dns")]),
     "a syn wakes a sleeper": (ASLEEP, Knocked(), STARTING, [Launch("syn")]),
     "an order wakes a sleeper": (ASLEEP, Ordered(1), State(Phase.STARTING, serving=(1,)), [Launch("start")]),
-    "a sleeper need not be stopped": (ASLEEP, Unwanted(1, "stop"), ASLEEP, [Tell((1,))]),
+    "a stopped sleeper is not started by us": (ASLEEP, Unwanted(1, "stop"), ASLEEP, [CallOff(), Tell((1,))]),
+    "a sleeper whose time has come is started": (ASLEEP, Due("restart"), STARTING, [Launch("restart")]),
     # Starting: everybody waits for the one launch.
     "a second question waits for the same launch": (
         State(Phase.STARTING, granting=(1,)),
@@ -215,6 +222,9 @@ def test_what_means_nothing_in_a_phase_changes_nothing(state: State, event: Even
     assert step(state, event) == (state, [])
 
 
+RESTS = st.builds(Rest, st.just(1.0), again=st.booleans(), looping=st.booleans())
+
+
 class AnyLife(RuleBasedStateMachine):
     """A world that is valid and otherwise does what it likes. The rules are what it may do, the model what is so."""
 
@@ -225,14 +235,19 @@ class AnyLife(RuleBasedStateMachine):
         self.waiting: set[int] = set()
         self.launching = self.alive = self.dismissal = self.gate = False
         self.buried = True
+        self.waits = False
         self.held = 0
 
-    def happens(self, event: Event) -> list[Action]:
-        before, (self.state, actions) = self.state, step(self.state, event)
+    def happens(self, event: Event, rest: Rest | None = None) -> list[Action]:
+        assert rest is None or ends(self.state, event) or self.state.phase not in (Phase.BOOTING, Phase.SERVING)
+        before, (self.state, actions) = self.state, step(self.state, event, rest or Rest())
         for action in actions:
             match action:
                 case Launch():
                     assert not isinstance(event, Unwanted | Silent | Overdue | Refused)
+                    if before.phase is Phase.CRASH_LOOPING:
+                        assert isinstance(event, Ordered | Due), "a packet booted what is crash-looping"
+                    self.waits = False
                     assert self.there_is_none(), "two domains at a time"
                     assert self.buried, "the last domain was not let go of"
                     self.launching, self.buried = True, False
@@ -254,6 +269,12 @@ class AnyLife(RuleBasedStateMachine):
                     assert not self.buried
                     assert self.there_is_none()
                     self.buried, self.gate = True, False
+                case Wait():
+                    assert not self.waits
+                    assert not isinstance(event, Unwanted)
+                    self.waits = True
+                case CallOff():
+                    self.waits = False
         if before.phase is Phase.SERVING and self.state.phase is not Phase.SERVING:
             assert not self.gate, "the gate was left open"
         return actions
@@ -282,9 +303,17 @@ class AnyLife(RuleBasedStateMachine):
             self.held += 1
             self.happens(Knocked())
 
+    @precondition(lambda self: self.waits)
+    @rule()
+    def its_time_comes(self) -> None:
+        self.waits = False
+        self.happens(Due("restart"))
+
     @rule()
     def somebody_stops_it(self) -> None:
         self.happens(Unwanted(self.token(), "stop"))
+        assert self.state.phase is not Phase.CRASH_LOOPING
+        assert not self.waits
         if self.state.phase is Phase.DISMISSING:
             waits = {*self.state.granting, *self.state.serving}
             assert not waits
@@ -297,10 +326,12 @@ class AnyLife(RuleBasedStateMachine):
         self.happens(Launched())
 
     @precondition(lambda self: self.launching)
-    @rule()
-    def it_cannot_be_started(self) -> None:
+    @rule(rest=RESTS)
+    def it_cannot_be_started(self, rest: Rest) -> None:
         self.launching = False
-        self.happens(Refused("full"))
+        stopped = bool(self.state.unwanted)
+        self.happens(Refused("full"), rest)
+        assert not (stopped and self.waits), "a stop did not win"
 
     @precondition(lambda self: self.alive)
     @rule()
@@ -308,19 +339,25 @@ class AnyLife(RuleBasedStateMachine):
         self.happens(BecameReady())
 
     @precondition(lambda self: self.alive)
-    @rule()
-    def its_time_is_up(self) -> None:
-        self.happens(Overdue("late"))
+    @rule(rest=RESTS)
+    def its_time_is_up(self, rest: Rest) -> None:
+        self.happens(Overdue("late"), rest if ends(self.state, Overdue("late")) else None)
+
+    @precondition(lambda self: self.alive)
+    @rule(rest=RESTS)
+    def nobody_can_reach_it(self, rest: Rest) -> None:
+        self.happens(Lost("no gate"), rest if ends(self.state, Lost("no gate")) else None)
 
     @rule()
     def it_is_silent(self) -> None:
         self.happens(Silent("idle"))
 
     @precondition(lambda self: self.alive)
-    @rule()
-    def it_ends(self) -> None:
+    @rule(rest=RESTS)
+    def it_ends(self, rest: Rest) -> None:
         self.alive = False
-        self.happens(Ended("crash", wanted=self.held > 0))
+        event = Ended("crash", wanted=self.held > 0)
+        self.happens(event, rest if ends(self.state, event) else None)
 
     @precondition(lambda self: self.dismissal)
     @rule()
@@ -342,6 +379,17 @@ class AnyLife(RuleBasedStateMachine):
             assert self.there_is_none()
 
     @invariant()
+    def a_pause_is_waited_for(self) -> None:
+        resting = self.state.phase in (Phase.ASLEEP, Phase.CRASH_LOOPING)
+        assert resting or not self.waits
+        if self.state.phase is Phase.CRASH_LOOPING:
+            assert self.waits, "nobody ends the pause"
+            assert self.held == 0, "a SYN is on hold, and nobody comes"
+            assert self.buried
+            assert self.there_is_none()
+            assert not self.waiting
+
+    @invariant()
     def the_phase_is_what_is_so(self) -> None:
         assert self.launching is (self.state.phase is Phase.STARTING)
         assert self.dismissal is (self.state.phase is Phase.DISMISSING)
@@ -356,7 +404,9 @@ class AnyLife(RuleBasedStateMachine):
             elif self.dismissal:
                 self.it_is_gone()
             elif self.alive:
-                self.it_ends()
+                self.it_ends(Rest())
+            elif self.state.phase is Phase.CRASH_LOOPING:
+                self.somebody_stops_it()
         self.a_sleeper_has_nothing()
         assert self.state.phase is Phase.ASLEEP
         assert self.waiting == set()

@@ -134,7 +134,7 @@ class TestSummon:
 
 class TestRefusal:
     async def test_a_full_box_refuses_and_says_so(self, box: Box) -> None:
-        box.budget.grant(99, 480 * MIB)
+        box.budget.grant(99, 480 * MIB, 1)
         answers = box.ask()
         box.knock(7)
         await eventually(lambda: bool(answers))
