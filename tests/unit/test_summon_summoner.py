@@ -319,7 +319,7 @@ class TestPeople:
         assert box.driver.calls == []
 
     async def test_a_stop_during_the_start_ends_it_and_disappoints_who_waits(self, box: Box) -> None:
-        box.driver.behaviours["hello"] = Behaviour(ready_after=None, build_time=0.001)
+        box.driver.behaviours["hello"] = Behaviour(ready_after=None, build_time=0.2)
         answers = box.ask()
         box.knock(5)
         starting = asyncio.create_task(box.summoner.start("hello"))
