@@ -389,3 +389,11 @@ class TestBox:
         row = box.summoner.tenant("hello").row()
         assert (row["crashes"], row["retry"]) == (0, None)
         assert box.launches() == [1]
+
+    async def test_when_the_daemon_stops_nobody_comes_back(self, box: Box) -> None:
+        _set(box, restart=Restart("always"), backoff=100.0)
+        await box.serve()
+        await self.crashes(box)
+        await box.summoner.close()
+
+        assert box.summoner.tenant("hello").row()["retry"] is None
