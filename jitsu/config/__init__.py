@@ -12,7 +12,7 @@ Every finding names the file, the key and the way out. Sizes are bytes, times ar
 
 from jitsu.config.reader import DEFAULT_PATH, load, settings
 from jitsu.config.restart import Restart
-from jitsu.config.schema import Config, DaemonConfig, DnsConfig, LimitsConfig, NetworkConfig, ServiceConfig
+from jitsu.config.schema import Config, DaemonConfig, DnsConfig, Ipv6Config, LimitsConfig, NetworkConfig, ServiceConfig
 from jitsu.config.table import Setting
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Config",
     "DaemonConfig",
     "DnsConfig",
+    "Ipv6Config",
     "LimitsConfig",
     "NetworkConfig",
     "Restart",

@@ -90,10 +90,15 @@ class _Reader:
             f"address {network.probe}": "[network] probe",
             f"name {dns.name}": "the zone's own name server",
         }
+        if network.ipv6 is not None:
+            taken[f"address {network.ipv6.gateway}"] = "[network] gateway6"
+            taken[f"address {network.ipv6.address.ip}"] = "[network] address6"
+            taken[f"address {network.ipv6.probe}"] = "[network] probe6"
         for name, _ in dns.nameservers:
             taken[f"name {'@' if name == dns.zone else name.removesuffix(f'.{dns.zone}')}"] = "[dns] nameservers"
         for service in services.values():
-            own = [f"address {service.address}", f"mac {service.mac}", *(f"name {label}" for label in service.names)]
+            own = [f"address {address}" for address in service.addresses]
+            own += [f"mac {service.mac}", *(f"name {label}" for label in service.names)]
             for thing in own:
                 if thing in taken:
                     raise ConfigError(

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from hashlib import blake2s
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 
 from jitsu.config.restart import NEVER, Restart
@@ -35,6 +35,15 @@ class DnsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class Ipv6Config:
+    """The keys of [network] that end in 6: the same for IPv6. The network is a /64, as every link's is."""
+
+    address: IPv6Interface
+    gateway: IPv6Address
+    probe: IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkConfig:
     """[network]: the bridge. `gateway` is what guests are told; `probe` is a spare address of the network, from which
     guests that do not speak up are asked whether they listen."""
@@ -45,6 +54,11 @@ class NetworkConfig:
     uplink: str
     existing: bool
     probe: IPv4Address
+    ipv6: Ipv6Config | None = None
+
+    def half(self, version: int) -> "NetworkConfig | Ipv6Config":
+        """What has address, gateway and probe of this IP version. Nobody asks for a version that is not spoken here."""
+        return self if version == 4 or self.ipv6 is None else self.ipv6
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +77,11 @@ class LimitsConfig:
 
 @dataclass(frozen=True, slots=True)
 class ServiceConfig:
-    """[service.NAME]: a guest, the address it answers on, and when to let it go."""
+    """[service.NAME]: a guest, the addresses it answers on (at least one), and when to let it go."""
 
     name: str
     kernel: Path
-    address: IPv4Address
+    address: IPv4Address | None
     mac: str
     memory: int
     vcpus: int
@@ -89,6 +103,12 @@ class ServiceConfig:
     """Seconds of pause after the first crash in a row; it doubles with every other."""
     crashes: int = 5
     """Crashes in a row that make a crash loop."""
+    address6: IPv6Address | None = None
+
+    @property
+    def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
+        """Those that it has, IPv4 first."""
+        return tuple(address for address in (self.address, self.address6) if address is not None)
 
     @property
     def fingerprint(self) -> str:

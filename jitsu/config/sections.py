@@ -1,11 +1,11 @@
 """[daemon], [network], [dns] and [limits]."""
 
 import re
-from ipaddress import AddressValueError, IPv4Address, IPv4Interface, NetmaskValueError
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, NetmaskValueError
 from pathlib import Path
 
 from jitsu.config.names import NAME, is_name
-from jitsu.config.schema import DaemonConfig, DnsConfig, LimitsConfig, NetworkConfig
+from jitsu.config.schema import DaemonConfig, DnsConfig, Ipv6Config, LimitsConfig, NetworkConfig
 from jitsu.config.table import Table
 
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
@@ -47,15 +47,50 @@ def read_network(table: Table) -> NetworkConfig:
     probe = table.ipv4("probe", str(spare))
     if probe not in address.network or probe in (address.ip, gateway):
         table.wrong("probe", f"cannot be {probe}", f"use a spare address of {address.network}")
+    ipv6 = _read_ipv6(table)
     table.done()
-    return NetworkConfig(bridge, address, gateway, uplink, existing, probe)
+    return NetworkConfig(bridge, address, gateway, uplink, existing, probe, ipv6)
+
+
+def _read_ipv6(table: Table) -> Ipv6Config | None:
+    """The keys of [network] that end in 6; None if there is no IPv6."""
+    text = table.text("address6", "")
+    if not text:
+        for key in ("gateway6", "probe6"):
+            if table.has(key):
+                table.wrong(key, "is without effect, as there is no address6", 'add a line: address6 = "fd77::1/64"')
+        return None
+    try:
+        address = IPv6Interface(text)
+    except (AddressValueError, NetmaskValueError):
+        table.wrong("address6", f"cannot be {text!r}", "write the bridge's address and network, as in fd77::1/64")
+    if address.network.prefixlen != 64:
+        table.wrong("address6", f"has a network that is no /64: {text!r}", "IPv6 hosts take every link for a /64")
+    link, own = address.network, address.ip
+    if link.is_multicast or link.is_link_local or link.is_loopback or link.is_reserved or address.scope_id is not None:
+        table.wrong("address6", f"is not one that clients can be told: {text!r}", "use a network like fd77::/64")
+    if own == link.network_address:
+        table.wrong("address6", f"{own} is any router's, not this one's", f"use another address of {link}")
+    gateway = table.ipv6("gateway6", str(own))
+    if gateway not in link and not gateway.is_link_local:
+        table.wrong("gateway6", f"{gateway} is outside {link}", "use an address of that network, or a link-local one")
+    spare = link.broadcast_address - 1
+    if spare == own:
+        spare -= 1
+    probe = table.ipv6("probe6", str(spare))
+    if probe not in link or probe in (own, gateway, link.network_address):
+        table.wrong("probe6", f"cannot be {probe}", f"use a spare address of {link}")
+    return Ipv6Config(address, gateway, probe)
 
 
 def read_dns(table: Table, network: NetworkConfig) -> DnsConfig:
     zone = table.text("zone", "jitsu.test").rstrip(".").lower()
     if len(zone) > 200 or not is_name(zone):
         table.wrong("zone", f"cannot be {zone!r}", "write a domain name, as in board.example.org")
-    listen = tuple(_endpoint(table, text) for text in table.texts("listen", (f"{network.address.ip}:53",)))
+    own = [f"{network.address.ip}:53"]
+    if network.ipv6 is not None:
+        own.append(f"[{network.ipv6.address.ip}]:53")
+    listen = tuple(_endpoint(table, text) for text in table.texts("listen", tuple(own)))
     if not listen:
         table.wrong("listen", "is empty", f'write: listen = ["{network.address.ip}:53"]')
     ttl = table.number("ttl", 60, 0, 2**31 - 1)
@@ -84,10 +119,12 @@ def _nameserver(table: Table, text: str) -> tuple[str, str]:
 
 def _endpoint(table: Table, text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
     try:
-        address = IPv4Address(host)
+        address = IPv6Address(host[1:-1]) if bracketed else IPv4Address(host)
     except AddressValueError:
-        table.wrong("listen", f"cannot be {text!r}", "write address and port, as in 10.77.0.1:53")
+        hint = "write address and port, as in 10.77.0.1:53 or [fd77::1]:53"
+        table.wrong("listen", f"cannot be {text!r}", hint)
     if not port.isdecimal() or len(port) > 5 or not 0 < int(port) < 65536:
         table.wrong("listen", f"has no such port: {text!r}", "use a port from 1 to 65535, as in 10.77.0.1:53")
     return str(address), int(port)

@@ -2,6 +2,7 @@
 
 import re
 from hashlib import blake2s
+from ipaddress import IPv4Address, IPv6Address
 
 from jitsu.config.names import is_name
 from jitsu.config.restart import Restart, read_restart
@@ -21,11 +22,9 @@ def read_service(
     """The service of that name; what it must not share with others is not looked at here."""
     kernel = table.file("kernel")
     initrd = table.file("initrd") if table.has("initrd") else None
-    address = table.ipv4("address")
-    if address not in network.address.network:
-        table.wrong("address", f"{address} is outside {network.address.network}", "use one inside [network] address")
-    if address in (network.address.network.network_address, network.address.network.broadcast_address):
-        table.wrong("address", f"{address} is no host's", f"use one between the ends of {network.address.network}")
+    # With an IPv6 address a service need not have one of IPv4, but it must have one.
+    address6 = _address6(table, network) if table.has("address6") else None
+    address = _address(table, network) if address6 is None or table.has("address") else None
     mac = table.text("mac", _derived_mac(daemon.instance, name)).lower()
     if not _MAC.fullmatch(mac) or int(mac[:2], 16) & 1 or mac == _NO_MAC:
         table.wrong("mac", f"cannot be {mac!r}", "write a unicast address, as in 52:54:00:12:34:56")
@@ -53,6 +52,7 @@ def read_service(
         restart=_restart(table),
         backoff=table.seconds("backoff", 1, 0.1),
         crashes=table.number("crashes", 5, 1, 1_000_000),
+        address6=address6,
     )
     if len(service.cmdline) > 1024 or not service.cmdline.isprintable():
         table.wrong("cmdline", "cannot be passed to a kernel", "use at most 1,024 printable characters")
@@ -67,6 +67,28 @@ def read_service(
         table.wrong("names", "is empty, so nobody could ask for txt and srv", f'write: names = ["{name}"]')
     table.done()
     return service
+
+
+def _address(table: Table, network: NetworkConfig) -> IPv4Address:
+    address, around = table.ipv4("address"), network.address.network
+    if address not in around:
+        table.wrong("address", f"{address} is outside {around}", "use one inside [network] address")
+    if address in (around.network_address, around.broadcast_address):
+        table.wrong("address", f"{address} is no host's", f"use one between the ends of {around}")
+    return address
+
+
+def _address6(table: Table, network: NetworkConfig) -> IPv6Address:
+    address = table.ipv6("address6")
+    if network.ipv6 is None:
+        hint = 'add to [network] a line like: address6 = "fd77::1/64"'
+        table.wrong("address6", f"{address} is in no network: [network] has no address6", hint)
+    around = network.ipv6.address.network
+    if address not in around:
+        table.wrong("address6", f"{address} is outside {around}", "use one inside [network] address6")
+    if address == around.network_address:
+        table.wrong("address6", f"{address} is no host's", f"use another one of {around}")
+    return address
 
 
 def _srv(table: Table, text: str) -> tuple[str, int]:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -99,6 +99,16 @@ class Table:
             return IPv4Address(value)
         except AddressValueError:
             self.wrong(key, f"is not an IPv4 address: {value!r}", "write it as four numbers, as in 10.77.0.10")
+
+    def ipv6(self, key: str, default: str | None = None) -> IPv6Address:
+        value = self.text(key, default, f'add a line: {key} = "fd77::10"')
+        try:
+            address = IPv6Address(value)
+        except AddressValueError:
+            self.wrong(key, f"is not an IPv6 address: {value!r}", "write it in hexadecimal groups, as in fd77::10")
+        if address.scope_id is not None:
+            self.wrong(key, f"names an interface: {value!r}", "leave out the % and what follows it")
+        return address
 
     def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
         value = self._take(key, list(default), "")

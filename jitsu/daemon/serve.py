@@ -35,7 +35,12 @@ def bridge_settings(config: Config) -> BridgeSettings:
     """The bridge that a configuration asks for."""
     network = config.network
     return BridgeSettings(
-        network.bridge, network.address, config.daemon.instance, uplink=network.uplink, existing=network.existing
+        network.bridge,
+        network.address,
+        config.daemon.instance,
+        uplink=network.uplink,
+        existing=network.existing,
+        address6=network.ipv6.address if network.ipv6 is not None else None,
     )
 
 
@@ -80,7 +85,7 @@ class Daemon:
             sentinel = Sentinel(port, summoner)
             summoner.sentinel = sentinel
             for service in config.services.values():
-                sentinel.guard(service.name, service.address, service.mac)
+                sentinel.guard(service.name, service.addresses, service.mac)
 
             # Bound before anybody is adopted, so that a port that is taken ends the start early; served only after,
             # or a question could summon a guest that is about to be adopted. The stack unwinds from the end: whoever
@@ -114,7 +119,10 @@ class Daemon:
                 systemd.report(self._status_line),
             ):
                 stack.callback(asyncio.create_task(pastime).cancel)
-            where = ", ".join(f"{address}:{number}" for address, number in directory.listening)
+            where = ", ".join(
+                f"[{address}]:{number}" if ":" in address else f"{address}:{number}"
+                for address, number in directory.listening
+            )
             log.info("serving %d services of %s on %s", len(config.services), config.dns.zone, where)
             await self._stop.wait()
             systemd.notify("STOPPING=1", "STATUS=dismissing all guests")

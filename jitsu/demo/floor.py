@@ -22,8 +22,9 @@ from jitsu.domains.kernel import recognise
 from jitsu.domains.qemu_arguments import Descriptors, qemu_arguments
 from jitsu.domains.qemu_process import DomainFiles, connect, listen, spawn
 from jitsu.errors import JitsuError
-from jitsu.network.frames import arp_request, mac_bytes
+from jitsu.network.frames import mac_bytes
 from jitsu.network.namespace import inside
+from jitsu.network.neighbours import enquiry
 from jitsu.network.netlink import GUEST_PORT, Netlink
 from jitsu.network.tap import open_tap
 from jitsu.summon.tenant import spec_of
@@ -85,7 +86,7 @@ def _open_port(bridge: str) -> None:
 def _prime(client_mac: bytes) -> None:
     """Two frames ahead of the SYN. QEMU reads one from its tap before the guest's driver is up and forgets it when the
     driver resets the device: that must not be the SYN. The other teaches the guest where the client is."""
-    request = arp_request(client_mac, CLIENT.packed, mac_bytes(_MAC), _ADDRESS.packed)
+    request = enquiry(client_mac, CLIENT.packed, _ADDRESS.packed, mac_bytes(_MAC))
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as port:
         port.bind((_TAP, 0))
         for _ in range(2):

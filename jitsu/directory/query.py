@@ -40,6 +40,7 @@ class Type(IntEnum):
     PTR = 12
     HINFO = 13
     TXT = 16
+    AAAA = 28
     SRV = 33
     OPT = 41
     IXFR = 251

@@ -29,7 +29,7 @@ BACKLOG = 128
 class DirectoryServer:
     """Answers for `zones` over UDP and TCP on every (address, port) of `addresses`, and on ready-made `sockets`.
 
-    The A questions for the zones' hosts go to `summon`, in the event loop's thread, and are answered when that calls
+    The questions for the hosts' addresses go to `summon`, in the event loop's thread, and are answered when that calls
     back; see `Summon`. Questions for a service that is `awake` do not count as summons (`Limits.summons`). Port 0
     stands for a free port. `sockets` are bound UDP or TCP sockets, as systemd hands them over; they belong to the
     server once `start` is called, and are closed with it.

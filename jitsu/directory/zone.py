@@ -3,8 +3,8 @@
 A zone is flat, and changes by as much as a change of services needs: one among ten thousand is added or removed
 without a look at the others. Four kinds of names exist in it:
 
-    hosts           an A record whose question summons a service; several names may summon the same one
-    name servers    those inside the zone have a glue A record, which summons nobody
+    hosts           A and AAAA records whose questions summon a service; several names may summon the same one
+    name servers    those inside the zone have glue records, A and AAAA, which summon nobody
     records         TXT, SRV and PTR, at names of any kind, which summon nobody either
     the rest        the apex, and empty non-terminals: `b.jitsu.test` when only `a.b.jitsu.test` is a host
 """
@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import ip_address
 from types import MappingProxyType
 
 from jitsu.directory.name import Name, parse_name
@@ -29,21 +29,21 @@ MOST_NAMESERVERS = 13
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What a name stands for: the service it summons, and its A record (IPv4 in dotted form, `ttl` in seconds).
+    """What a name stands for: the service it summons, and its address, or one of each IP version (`ttl` in seconds).
 
     Keep `ttl` well below the time after which the idle service is dismissed: whoever holds the address in a cache
     connects without asking again.
     """
 
     service: str
-    address: str
+    addresses: tuple[str, ...]
     ttl: int
 
 
 class Zone:
     """The names under `origin`; every one in `hosts`, `nameservers` and `records` is written in full, in any case.
 
-    `nameservers` are pairs of a name and, for a name inside the zone and only there, its IPv4 address. The first of
+    `nameservers` are tuples of a name and, for a name inside the zone and only there, its addresses. The first of
     them is the primary (SOA MNAME), and `hostmaster` is the zone's mailbox (SOA RNAME), `hostmaster.<origin>` unless
     said otherwise. `ttl` is that of all records but the hosts' addresses; `minimum` bounds how long a negative answer
     may be kept (RFC 2308 section 4), so it is how long a resolver may take to notice a new service. All times are in
@@ -57,7 +57,7 @@ class Zone:
     def __init__(
         self,
         origin: str,
-        nameservers: Sequence[tuple[str, str | None]],
+        nameservers: Sequence[tuple[str, ...]],
         hosts: Mapping[str, Host],
         *,
         records: Mapping[str, Sequence[Record]] = MappingProxyType({}),
@@ -83,7 +83,7 @@ class Zone:
         self._records: dict[Name, tuple[Record, ...]] = {}
         self._below: Counter[Name] = Counter()
         """How many names with something to them lie below each name that has any."""
-        self.servers = tuple(parse_name(name) for name, _ in nameservers)
+        self.servers = tuple(parse_name(name) for name, *_ in nameservers)
         """The names of `nameservers`, the primary first."""
         self._glue = self._checked_glue(nameservers)
         for name in self._glue:
@@ -140,9 +140,9 @@ class Zone:
         """The records of this lower-case name that summon nobody."""
         return self._records.get(name, ())
 
-    def glue(self, name: Name) -> str | None:
-        """The IPv4 address of the name server of this lower-case name, if it is inside the zone."""
-        return self._glue.get(name)
+    def glue(self, name: Name) -> tuple[str, ...]:
+        """The addresses of the name server of this lower-case name, if it is inside the zone."""
+        return self._glue.get(name, ())
 
     def _has(self, name: Name) -> bool:
         return name in self._hosts or name in self._records or name in self._glue
@@ -196,7 +196,13 @@ class Zone:
                     f"the name server {text!r} is also a name of service {host.service}",
                     hint="give one of them another name: a name server's address summons nobody",
                 )
-            _check_address(text, host.address)
+            if not 1 <= len(host.addresses) == len({":" in address for address in host.addresses}):
+                raise ConfigError(
+                    f"the name {text!r} has {len(host.addresses)} addresses",
+                    hint=f"give {host.service} one, or one of each IP version",
+                )
+            for address in host.addresses:
+                _check_address(text, address)
             _check_range(f"ttl of {text}", host.ttl, LONGEST_TTL)
             hosts[name] = host
         return hosts
@@ -215,29 +221,30 @@ class Zone:
             records[name] = tuple(found)
         return records
 
-    def _checked_glue(self, nameservers: Sequence[tuple[str, str | None]]) -> dict[Name, str]:
+    def _checked_glue(self, nameservers: Sequence[tuple[str, ...]]) -> dict[Name, tuple[str, ...]]:
         if not 1 <= len(nameservers) <= MOST_NAMESERVERS:
             raise ConfigError(
                 f"the zone {self.origin} has {len(nameservers)} name servers",
                 hint=f"give it between 1 and {MOST_NAMESERVERS}, this one first",
             )
-        glue: dict[Name, str] = {}
+        glue: dict[Name, tuple[str, ...]] = {}
         seen: set[Name] = set()
-        for text, address in nameservers:
+        for text, *addresses in nameservers:
             name = parse_name(text)
             if name in seen:
                 raise ConfigError(f"the name server {text!r} is there twice", hint="once is enough")
             seen.add(name)
-            if self.contains(name) != (address is not None):
+            if self.contains(name) != bool(addresses):
                 raise ConfigError(
                     f"the name server {text!r} is inside the zone {self.origin} and has no address"
-                    if address is None
+                    if not addresses
                     else f"the name server {text!r} is outside the zone {self.origin} and has an address",
-                    hint="name servers inside the zone need their IPv4 address here, others have it in their own zone",
+                    hint="name servers inside the zone need their address here, others have it in their own zone",
                 )
-            if address is not None:
+            for address in addresses:
                 _check_address(text, address)
-                glue[name] = address
+            if addresses:
+                glue[name] = tuple(addresses)
         return glue
 
 
@@ -248,6 +255,8 @@ def _check_range(what: str, value: int, most: int) -> None:
 
 def _check_address(name: str, address: str) -> None:
     try:
-        IPv4Address(address)
-    except AddressValueError as error:
-        raise ConfigError(f"{address!r} is no IPv4 address for {name}", hint=f"{error}") from error
+        ip_address(address)
+    except ValueError as error:
+        raise ConfigError(
+            f"{address!r} is no IP address for {name}", hint="write it as 192.0.2.1 or 2001:db8::1"
+        ) from error

@@ -7,10 +7,13 @@ daemon touches one that carries another's.
 import asyncio
 import socket
 from dataclasses import dataclass
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any
 
 from jitsu.errors import HostError, JitsuError, ResourceBusy
+
+_IFA_F_NODAD = 0x02
+"""linux/if_addr.h."""
 
 MAXIMUM_PORTS = 1024
 """BR_MAX_PORTS in the kernel's net/bridge/br_private.h."""
@@ -25,6 +28,7 @@ class BridgeSettings:
     instance: str
     uplink: str = ""
     existing: bool = False
+    address6: IPv6Interface | None = None
 
     @property
     def alias(self) -> str:
@@ -74,7 +78,9 @@ def _raise(settings: BridgeSettings) -> tuple[int, bool]:
                 # The bridge takes the smallest MAC of its ports as its own unless it is given one: it would change
                 # with every guest that comes and goes, and every client would have to learn it again.
                 ip.link("set", index=index, address=found.get_attr("IFLA_ADDRESS"), state="up")
-                _give_address(ip, index, settings)
+                _give_address(ip, index, settings.address)
+                if settings.address6 is not None:
+                    _give_address(ip, index, settings.address6)
             if settings.uplink:
                 _take_uplink(ip, index, settings)
             return index, was_there
@@ -108,19 +114,22 @@ def _link(ip: Any, name: str) -> Any:
     return ip.get_links(index[0])[0] if index else None
 
 
-def _give_address(ip: Any, index: int, settings: BridgeSettings) -> None:
-    """Give the bridge its address unless it has it."""
-    address = str(settings.address.ip)
-    for found in ip.get_addr(family=socket.AF_INET):
+def _give_address(ip: Any, index: int, interface: IPv4Interface | IPv6Interface) -> None:
+    """Give the bridge an address unless it has it."""
+    address = str(interface.ip)
+    family = socket.AF_INET if interface.version == 4 else socket.AF_INET6
+    for found in ip.get_addr(family=family):
         if found.get_attr("IFA_ADDRESS") != address:
             continue
         if found["index"] == index:
             return
         raise ResourceBusy(
             f"address {address} is in use on another interface of this machine",
-            hint="choose another [network] address",
+            hint="choose another [network] address" + ("6" if interface.version == 6 else ""),
         )
-    ip.addr("add", index=index, address=address, prefixlen=settings.address.network.prefixlen)
+    # Without a search for duplicates, which has a second's patience: until it is over nobody may listen on the address.
+    flags = {"flags": _IFA_F_NODAD} if interface.version == 6 else {}
+    ip.addr("add", index=index, address=address, prefixlen=interface.network.prefixlen, **flags)
 
 
 def _take_uplink(ip: Any, index: int, settings: BridgeSettings) -> None:

@@ -1,7 +1,8 @@
-"""Ethernet, ARP, IPv4 and TCP as far as the sentinel needs them: read what may start a connection, write answers.
+"""Ethernet, IP of both versions, and TCP as far as the sentinel needs them: read what may start a connection, write
+answers. How neighbours find each other, ARP and its successor, is in `neighbours.py`.
 
-Addresses are `bytes` in network order (6 for a MAC, 4 for IPv4). Everything read here was sent by strangers: a frame
-that is short, wrong or of no interest parses to None and never raises.
+Addresses are `bytes` in network order (6 for a MAC, 4 for IPv4, 16 for IPv6). Everything read here was sent by
+strangers: a frame that is short, wrong or of no interest parses to None and never raises.
 """
 
 import socket
@@ -10,29 +11,22 @@ from dataclasses import dataclass
 
 BROADCAST = b"\xff" * 6
 
-_ETHERTYPE_IPV4, _ETHERTYPE_ARP = 0x0800, 0x0806
-_ARP = struct.Struct("!HHBBH6s4s6s4s")
-_ARP_ETHERNET_IPV4 = (1, _ETHERTYPE_IPV4, 6, 4)
+ETHERTYPE_IPV4, ETHERTYPE_ARP, ETHERTYPE_IPV6 = b"\x08\x00", b"\x08\x06", b"\x86\xdd"
+IPV6_HEADER = 40
+
 _IPV4 = struct.Struct("!BBHHHBBH4s4s")
+_IPV6 = struct.Struct("!IHBB16s16s")
 _TCP = struct.Struct("!HHIIBBHHH")
+_ETHERNET_HEADER = 14
+_HOP_LIMIT = 64
 _MINIMUM_FRAME = 60
 
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
 
 @dataclass(frozen=True, slots=True)
-class Arp:
-    """An ARP packet for Ethernet and IPv4 (RFC 826)."""
-
-    request: bool
-    sender_mac: bytes
-    sender: bytes
-    target: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Segment:
-    """The head of a TCP segment. `length` is its payload in bytes, as the IPv4 header tells it."""
+    """The head of a TCP segment. `length` is its payload in bytes, as the IP header tells it."""
 
     source_mac: bytes
     target_mac: bytes
@@ -64,29 +58,27 @@ def mac_text(mac: bytes) -> str:
     return mac.hex(":")
 
 
-def read_arp(frame: bytes) -> Arp | None:
-    """The ARP packet in this frame."""
-    if len(frame) < 42 or frame[12:14] != b"\x08\x06":
-        return None
-    *kind, operation, sender_mac, sender, _, target = _ARP.unpack_from(frame, 14)
-    if tuple(kind) != _ARP_ETHERNET_IPV4 or operation not in (1, 2):
-        return None
-    return Arp(operation == 1, sender_mac, sender, target)
+def target_of(frame: bytes) -> bytes:
+    """The IP address that the frame is for; empty if it carries no IP. It is not looked at closer than that."""
+    if frame[12:14] == ETHERTYPE_IPV4:
+        return frame[30:34]
+    return frame[38:54] if frame[12:14] == ETHERTYPE_IPV6 else b""
 
 
 def read_segment(frame: bytes) -> Segment | None:
-    """The TCP segment in this frame, unless it is a later fragment."""
-    if len(frame) < 54 or frame[12:14] != b"\x08\x00":
+    """The TCP segment in this frame, unless it is a later fragment.
+
+    In IPv6 it must follow the IP header at once: what comes behind extension headers is of no interest, as no client
+    puts any before the segments of a connection that it opens.
+    """
+    located = _locate_tcp(frame)
+    if located is None:
         return None
-    version, _, total, _, fragment, _, protocol, _, source, target = _IPV4.unpack_from(frame, 14)
-    header = (version & 0x0F) * 4
-    if version >> 4 != 4 or header < 20 or protocol != socket.IPPROTO_TCP or fragment & 0x1FFF:
-        return None
-    start = 14 + header
-    if len(frame) < start + _TCP.size or total < header + _TCP.size:
+    source, target, start, size = located
+    if len(frame) < start + _TCP.size or size < _TCP.size:
         return None
     source_port, target_port, sequence, acknowledged, offset, flags, *_ = _TCP.unpack_from(frame, start)
-    length = total - header - (offset >> 4) * 4
+    length = size - (offset >> 4) * 4
     if offset >> 4 < 5 or length < 0:
         return None
     return Segment(
@@ -94,16 +86,20 @@ def read_segment(frame: bytes) -> Segment | None:
     )
 
 
-def arp_request(sender_mac: bytes, sender: bytes, target_mac: bytes, target: bytes) -> bytes:
-    """A frame to `target_mac` that asks for `target`, and so teaches its reader who `sender` is."""
-    body = _ARP.pack(*_ARP_ETHERNET_IPV4, 1, sender_mac, sender, bytes(6), target)
-    return _ethernet(target_mac, sender_mac, _ETHERTYPE_ARP, body)
-
-
-def arp_reply(request: Arp, mac: bytes) -> bytes:
-    """The frame that answers `request`: its target is at `mac`."""
-    body = _ARP.pack(*_ARP_ETHERNET_IPV4, 2, mac, request.target, request.sender_mac, request.sender)
-    return _ethernet(request.sender_mac, mac, _ETHERTYPE_ARP, body)
+def _locate_tcp(frame: bytes) -> tuple[bytes, bytes, int, int] | None:
+    """Source, target, and of the TCP segment where it begins and how long it is."""
+    if frame[12:14] == ETHERTYPE_IPV4 and len(frame) >= _ETHERNET_HEADER + _IPV4.size:
+        version, _, total, _, fragment, _, protocol, _, source, target = _IPV4.unpack_from(frame, _ETHERNET_HEADER)
+        header = (version & 0x0F) * 4
+        if version >> 4 != 4 or header < _IPV4.size or protocol != socket.IPPROTO_TCP or fragment & 0x1FFF:
+            return None
+        return source, target, _ETHERNET_HEADER + header, total - header
+    if frame[12:14] == ETHERTYPE_IPV6 and len(frame) >= _ETHERNET_HEADER + IPV6_HEADER:
+        first, size, following, _, source, target = _IPV6.unpack_from(frame, _ETHERNET_HEADER)
+        if first >> 28 != 6 or following != socket.IPPROTO_TCP:
+            return None
+        return source, target, _ETHERNET_HEADER + IPV6_HEADER, size
+    return None
 
 
 def tcp_segment(
@@ -117,14 +113,17 @@ def tcp_segment(
     flags: int,
     window: int = 0,
 ) -> bytes:
-    """A frame with a TCP segment that has neither options nor payload, checksums complete."""
+    """A frame with a TCP segment that has neither options nor payload, checksums complete. The addresses are both of
+    IPv4 or both of IPv6."""
     (source_ip, source_port), (target_ip, target_port) = source, target
     head = _TCP.pack(source_port, target_port, sequence, acknowledged, 5 << 4, flags, window, 0, 0)
-    pseudo = source_ip + target_ip + struct.pack("!BBH", 0, socket.IPPROTO_TCP, len(head))
-    tcp = head[:16] + struct.pack("!H", checksum(pseudo + head)) + head[18:]
-    ip = _IPV4.pack(0x45, 0, 20 + len(tcp), 0, 0x4000, 64, socket.IPPROTO_TCP, 0, source_ip, target_ip)
+    tcp = with_checksum(head, 16, source_ip, target_ip, socket.IPPROTO_TCP)
+    if len(source_ip) == 16:
+        packet = ipv6_packet(source_ip, target_ip, socket.IPPROTO_TCP, tcp, _HOP_LIMIT)
+        return ethernet(target_mac, source_mac, ETHERTYPE_IPV6, packet)
+    ip = _IPV4.pack(0x45, 0, 20 + len(tcp), 0, 0x4000, _HOP_LIMIT, socket.IPPROTO_TCP, 0, source_ip, target_ip)
     ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
-    return _ethernet(target_mac, source_mac, _ETHERTYPE_IPV4, ip + tcp)
+    return ethernet(target_mac, source_mac, ETHERTYPE_IPV4, ip + tcp)
 
 
 def reset_for(segment: Segment) -> bytes:
@@ -155,5 +154,19 @@ def checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
-def _ethernet(target: bytes, source: bytes, ethertype: int, body: bytes) -> bytes:
-    return (target + source + struct.pack("!H", ethertype) + body).ljust(_MINIMUM_FRAME, b"\0")
+def with_checksum(message: bytes, at: int, source: bytes, target: bytes, protocol: int) -> bytes:
+    """A TCP or ICMPv6 message with its checksum at offset `at`, where it has zeros: over the pseudo header (RFC 9293,
+    3.1; RFC 8200, 8.1) and the message."""
+    # IPv6 has wider fields for length and protocol, but their sums are the same.
+    pseudo = source + target + struct.pack("!HH", protocol, len(message))
+    return message[:at] + struct.pack("!H", checksum(pseudo + message)) + message[at + 2 :]
+
+
+def ipv6_packet(source: bytes, target: bytes, following: int, body: bytes, hop_limit: int) -> bytes:
+    """An IPv6 packet (RFC 8200) whose header is followed by `body`, a message of protocol `following`."""
+    return _IPV6.pack(6 << 28, len(body), following, hop_limit, source, target) + body
+
+
+def ethernet(target: bytes, source: bytes, ethertype: bytes, body: bytes) -> bytes:
+    """An Ethernet frame, padded to the least length."""
+    return (target + source + ethertype + body).ljust(_MINIMUM_FRAME, b"\0")

@@ -24,7 +24,8 @@ _AF_BRIDGE = 7
 _IFF_UP = 0x1
 _IFLA_MASTER, _IFLA_PROTINFO, _IFLA_AF_SPEC = 10, 12, 26
 _IFLA_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 8, b"\x01"
-_BRPORT_LEARNING, _BRPORT_UNICAST_FLOOD, _BRPORT_LOCKED = 8, 9, 39
+_BRPORT_LEARNING, _BRPORT_UNICAST_FLOOD, _BRPORT_MULTICAST_ROUTER, _BRPORT_LOCKED = 8, 9, 25, 39
+_MULTICAST_ROUTER_ALWAYS = b"\x02"
 _NESTED = 0x8000
 
 _NDA_LLADDR, _NDA_CACHEINFO, _NDA_MASTER = 2, 3, 9
@@ -75,7 +76,9 @@ class Netlink:
         """Make an interface a port of the bridge and bring it up.
 
         The port is down until its flags stand, so that not one frame passes under the defaults. IPv6 address
-        generation is switched off: the host has nothing to say on a guest's port.
+        generation is switched off: the host has nothing to say on a guest's port. The port counts as a multicast
+        router's: on a bridge that snoops, and is not ours to change, neighbour solicitations would otherwise reach
+        only those who joined their groups; the sentinel never does, and a guest's reports are dropped by its lock.
         """
         no_ipv6 = _attribute(
             _IFLA_AF_SPEC, _attribute(socket.AF_INET6, _attribute(_IFLA_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE))
@@ -84,6 +87,7 @@ class Netlink:
             _IFLA_PROTINFO | _NESTED,
             _attribute(_BRPORT_LEARNING, bytes([flags.learning]))
             + _attribute(_BRPORT_UNICAST_FLOOD, bytes([flags.flood]))
+            + _attribute(_BRPORT_MULTICAST_ROUTER, _MULTICAST_ROUTER_ALWAYS)
             + _attribute(_BRPORT_LOCKED, bytes([flags.locked])),
         )
         master = _attribute(_IFLA_MASTER, struct.pack("=I", bridge))

@@ -16,15 +16,17 @@ _SO_ATTACH_FILTER = 26
 _PACKET_OUTGOING = 4
 _SNAPPED = 128
 _FRAMES_A_TURN = 32
+_NEIGHBOUR_SOLICITATION = 135
 
 # Classic BPF (linux/bpf_common.h): load half word, load byte, load half word at X, jumps and return.
 _LDH, _LDB, _LDX_IP, _LDB_X = 0x28, 0x30, 0xB1, 0x50
 _JEQ, _JSET, _RET = 0x15, 0x45, 0x06
 
-# TCP over IPv4, first fragment, any of SYN, FIN or RST. A jump's numbers are instructions to skip if true, if false.
+# TCP over IPv4, first fragment, or TCP right behind an IPv6 header; of it, any of SYN, FIN or RST. A jump's numbers are
+# instructions to skip if true, if false; the first that is false in each part leads to the part after it.
 _TCP_CONTROL = (
     (_LDH, 0, 0, 12),
-    (_JEQ, 0, 8, 0x0800),
+    (_JEQ, 0, 9, 0x0800),
     (_LDB, 0, 0, 23),
     (_JEQ, 0, 6, socket.IPPROTO_TCP),
     (_LDH, 0, 0, 20),
@@ -34,8 +36,26 @@ _TCP_CONTROL = (
     (_JSET, 0, 1, 0x07),
     (_RET, 0, 0, _SNAPPED),
     (_RET, 0, 0, 0),
+    (_LDH, 0, 0, 12),
+    (_JEQ, 0, 5, 0x86DD),
+    (_LDB, 0, 0, 14 + 6),
+    (_JEQ, 0, 3, socket.IPPROTO_TCP),
+    (_LDB, 0, 0, 54 + 13),
+    (_JSET, 0, 1, 0x07),
+    (_RET, 0, 0, _SNAPPED),
+    (_RET, 0, 0, 0),
 )
-_ARP_OR_TCP_CONTROL = ((_LDH, 0, 0, 12), (_JEQ, 0, 1, 0x0806), (_RET, 0, 0, _SNAPPED), *_TCP_CONTROL)
+_ENQUIRY_OR_TCP_CONTROL = (
+    (_LDH, 0, 0, 12),
+    (_JEQ, 5, 0, 0x0806),
+    (_JEQ, 0, 5, 0x86DD),
+    (_LDB, 0, 0, 14 + 6),
+    (_JEQ, 0, 3, socket.IPPROTO_ICMPV6),
+    (_LDB, 0, 0, 54),
+    (_JEQ, 0, 1, _NEIGHBOUR_SOLICITATION),
+    (_RET, 0, 0, _SNAPPED),
+    *_TCP_CONTROL,
+)
 
 
 class Interest(Enum):
@@ -43,8 +63,8 @@ class Interest(Enum):
 
     CONNECTIONS = _TCP_CONTROL
     """Both ways, what opens and ends TCP connections."""
-    PROBES = _ARP_OR_TCP_CONTROL
-    """The same, and ARP, for a guest that is being probed."""
+    PROBES = _ENQUIRY_OR_TCP_CONTROL
+    """The same, and ARP and neighbour solicitations, for a guest that is being probed."""
 
 
 Reader = Callable[[bytes, bool], None]

@@ -51,6 +51,7 @@ class Executor:
         step: Step,
     ) -> None:
         self._settings = settings
+        self._spare = {settings.half(version).probe.packed for version in (4, 6)}
         self._network = network
         self._driver = driver
         self._budget = budget
@@ -168,7 +169,9 @@ class Executor:
         holding.deadline = loop.call_later(limit, lambda: self._step(tenant, machine.Overdue(reason)))
         if tenant.service.ready == "told" or holding.channel is None:
             return
-        door = Door(tenant.mac, tenant.service.address.packed, tenant.service.port)
+        # Over IPv4 if it has an address of that: the first that it has.
+        address = tenant.service.addresses[0]
+        door = Door(tenant.mac, address.packed, tenant.service.port)
 
         def opened() -> None:
             channel.listen_for(Interest.CONNECTIONS)
@@ -182,7 +185,7 @@ class Executor:
             except OSError as error:
                 log.debug("%s: a probe was lost: %s", tenant.name, error)
 
-        holding.probe = Probe(door, self._settings.probe.packed, send, opened)
+        holding.probe = Probe(door, self._settings.half(address.version).probe.packed, send, opened)
         holding.probe.start()
 
     def _heard(self, tenant: Tenant, holding: Holding, frame: bytes, to_guest: bool) -> None:
@@ -190,7 +193,7 @@ class Executor:
         if holding.probe is not None and not to_guest:
             holding.probe.heard(frame)
         segment = read_segment(frame)
-        if segment is None or self._settings.probe.packed in (segment.source, segment.target):
+        if segment is None or not self._spare.isdisjoint((segment.source, segment.target)):
             return
         tenant.active = time.monotonic()
         holding.connections.see(segment, to_guest)

@@ -5,7 +5,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 
 from jitsu.config import NetworkConfig, ServiceConfig
 from jitsu.domains.driver import Domain, DomainEvent, Driver, Happening
@@ -295,4 +295,6 @@ class Summoner:
 
 
 def _peer(segment: Segment) -> str:
-    return f"{IPv4Address(segment.source)}:{segment.source_port}"
+    address = ip_address(segment.source)
+    host = f"[{address}]" if address.version == 6 else f"{address}"
+    return f"{host}:{segment.source_port}"

@@ -24,6 +24,8 @@ class Row(TypedDict):
     service: str
     state: str
     address: str
+    """The first of `addresses`."""
+    addresses: list[str]
     names: list[str]
     domid: int | None
     pid: int | None
@@ -106,7 +108,8 @@ class Tenant:
         return {
             "service": self.name,
             "state": self.state.phase.value,
-            "address": str(self.service.address),
+            "address": str(self.service.addresses[0]),
+            "addresses": [str(address) for address in self.service.addresses],
             "names": list(self.service.names),
             "domid": holding.domid if holding is not None else None,
             "pid": domain.handle if domain is not None else None,
@@ -152,14 +155,17 @@ class Tenant:
 
 def spec_of(service: ServiceConfig, settings: NetworkConfig, domid: int = 0) -> DomainSpec:
     """The domain of a service: what it was configured to be, and on its command line who and where it is."""
-    prefix = settings.address.network.prefixlen
-    own = f"name={service.name} ip={service.address}/{prefix} gw={settings.gateway} mac={service.mac}"
+    words = [service.cmdline, f"name={service.name}"]
+    for address in service.addresses:
+        half, suffix = settings.half(address.version), "6" if address.version == 6 else ""
+        words.append(f"ip{suffix}={address}/{half.address.network.prefixlen} gw{suffix}={half.gateway}")
+    words.append(f"mac={service.mac}")
     return DomainSpec(
         service=service.name,
         domid=domid,
         kernel=service.kernel,
         memory=service.memory,
-        cmdline=f"{service.cmdline} {own}".strip(),
+        cmdline=" ".join(filter(None, words)),
         mac=service.mac,
         vcpus=service.vcpus,
         initrd=service.initrd,

@@ -11,7 +11,8 @@ from enum import StrEnum
 from jitsu.network.frames import Segment
 
 Key = tuple[bytes, int, int, int]
-"""Client address, client port, service port, initial sequence number. The service's address is the table's own."""
+"""Client address, client port, service port, initial sequence number. The service's own address goes without saying: it
+has one for each IP version, and the client's tells which."""
 
 
 class Verdict(StrEnum):

@@ -10,17 +10,8 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jitsu.network.frames import (
-    ACK,
-    BROADCAST,
-    RST,
-    SYN,
-    arp_reply,
-    arp_request,
-    read_arp,
-    read_segment,
-    tcp_segment,
-)
+from jitsu.network.frames import ACK, RST, SYN, read_segment, tcp_segment
+from jitsu.network.neighbours import answer_to, enquiry, read_enquiry
 
 FIRST_INTERVAL, LAST_INTERVAL, GROWTH = 0.010, 0.100, 1.2
 """Seconds between probes: a unikernel is met within milliseconds, a Linux guest is not drowned."""
@@ -28,7 +19,7 @@ FIRST_INTERVAL, LAST_INTERVAL, GROWTH = 0.010, 0.100, 1.2
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """The guest's end of the probe: MAC, IPv4 address, and the TCP port that must be open."""
+    """The guest's end of the probe: MAC, IP address, and the TCP port that must be open."""
 
     mac: bytes
     address: bytes
@@ -38,8 +29,8 @@ class Door:
 class Probe:
     """Asks at `door` through `send` until the port is open, then calls `opened` once.
 
-    `source` is a spare IPv4 address of the guest's network that nobody owns. Whoever reads the guest's port passes
-    what it reads to `heard`.
+    `source` is a spare address of the guest's network that nobody owns, of the same IP version as the door's. Whoever
+    reads the guest's port passes what it reads to `heard`.
     """
 
     def __init__(self, door: Door, source: bytes, send: Callable[[bytes], None], opened: Callable[[], None]) -> None:
@@ -67,10 +58,10 @@ class Probe:
 
     def heard(self, frame: bytes) -> None:
         """A frame that the guest sent."""
-        arp = read_arp(frame)
-        if arp is not None:
-            if arp.request and arp.target == self._source:
-                self._send(arp_reply(arp, self._mac))
+        asked = read_enquiry(frame)
+        if asked is not None:
+            if asked.target == self._source:
+                self._send(answer_to(asked, self._mac))
             return
         segment = read_segment(frame)
         if segment is None or segment.target != self._source or segment.target_port != self._port:
@@ -83,7 +74,7 @@ class Probe:
 
     def _ask(self) -> None:
         self.asked += 1
-        self._send(arp_request(self._mac, self._source, BROADCAST, self._door.address))
+        self._send(enquiry(self._mac, self._source, self._door.address))
         self._send(self._segment(SYN, self._sequence))
         self._timer = asyncio.get_running_loop().call_later(self._interval, self._ask)
         self._interval = min(self._interval * GROWTH, LAST_INTERVAL)

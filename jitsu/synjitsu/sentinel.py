@@ -1,28 +1,20 @@
 """The sentinel: one port of the bridge, and whoever sleeps behind it.
 
 It is the only port to which unknown unicast is flooded, so everything meant for a guest that is not there arrives here.
-ARP for a sleeper is answered with the sleeper's own MAC: clients have nothing to unlearn when the guest takes over.
-A SYN is reported; any other segment is reset, and summons nobody.
+ARP and neighbour solicitations for a sleeper are answered with the sleeper's own MAC: clients have nothing to unlearn
+when the guest takes over. A SYN is reported; any other segment is reset, and summons nobody.
 """
 
 import asyncio
 import logging
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
-from jitsu.network.frames import (
-    BROADCAST,
-    RST,
-    Segment,
-    arp_reply,
-    arp_request,
-    mac_bytes,
-    read_arp,
-    read_segment,
-    reset_for,
-)
+from jitsu.network.frames import RST, Segment, mac_bytes, read_segment, reset_for, target_of
+from jitsu.network.neighbours import Enquiry, announcement, answer_to, read_enquiry
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +37,6 @@ class Household(Protocol):
 @dataclass(slots=True)
 class _Sleeper:
     service: str
-    address: bytes
     mac: bytes
     awake: bool = False
 
@@ -54,7 +45,7 @@ class _Sleeper:
 class Sightings:
     """How many frames of each kind the sentinel saw for its services, since it began."""
 
-    arp: int = 0
+    enquiry: int = 0
     syn: int = 0
     reset: int = 0
     stray: int = 0
@@ -75,30 +66,31 @@ class Sentinel:
         asyncio.get_running_loop().add_reader(self._fd, self._readable)
 
     async def announce(self) -> None:
-        """Tell everybody where the services are (an ARP announcement each, RFC 5227 section 3), a few at a time: ten
-        thousand at once would keep the loop, fill every queue behind it, and drown the client's own network card.
+        """Tell everybody where the services are, a few at a time: ten thousand at once would keep the loop, fill every
+        queue behind it, and drown the client's own network card.
 
         A client that asked while no daemon ran is about to give up, and takes the next connection with it: this
         brings its packets on the way. A guest that is awake has the same MAC, and our port teaches the bridge nothing.
         """
-        sleepers = list(self._by_service.values())
-        for first in range(0, len(sleepers), _ANNOUNCED_AT_ONCE):
+        addresses = list(self._by_address.items())
+        for first in range(0, len(addresses), _ANNOUNCED_AT_ONCE):
             if first:
                 await asyncio.sleep(_ANNOUNCEMENT_PAUSE)
-            for sleeper in sleepers[first : first + _ANNOUNCED_AT_ONCE]:
-                self._send(arp_request(sleeper.mac, sleeper.address, BROADCAST, sleeper.address))
+            for address, sleeper in addresses[first : first + _ANNOUNCED_AT_ONCE]:
+                self._send(announcement(sleeper.mac, address))
 
     def stop(self) -> None:
         asyncio.get_running_loop().remove_reader(self._fd)
 
-    def guard(self, service: str, address: IPv4Address, mac: str) -> None:
-        """Stand in for a service."""
-        sleeper = _Sleeper(service, address.packed, mac_bytes(mac))
-        self._by_address[address.packed] = sleeper
+    def guard(self, service: str, addresses: Iterable[IPv4Address | IPv6Address], mac: str) -> None:
+        """Stand in for a service at all its addresses."""
+        sleeper = _Sleeper(service, mac_bytes(mac))
+        for address in addresses:
+            self._by_address[address.packed] = sleeper
         self._by_service[service] = sleeper
 
     def step_aside(self, service: str) -> None:
-        """The gate is open: the guest answers ARP itself, and what still arrives here has strayed."""
+        """The gate is open: the guest answers enquiries itself, and what still arrives here has strayed."""
         self._by_service[service].awake = True
 
     def step_in(self, service: str) -> None:
@@ -121,26 +113,23 @@ class Sentinel:
                 log.error("the sentinel's port is gone, and sleepers with it: %s", error.strerror)
                 self.stop()
                 return
-            if frame[12:14] == b"\x08\x06":
-                self._arp(frame)
-            elif frame[12:14] == b"\x08\x00":
-                self._ipv4(frame)
+            enquiry = read_enquiry(frame)
+            if enquiry is not None:
+                self._enquired(enquiry)
+            self._packet(frame)
 
-    def _arp(self, frame: bytes) -> None:
-        arp = read_arp(frame)
-        if arp is None or not arp.request:
-            return
-        sleeper = self._by_address.get(arp.target)
+    def _enquired(self, enquiry: Enquiry) -> None:
+        sleeper = self._by_address.get(enquiry.target)
         if sleeper is None or sleeper.awake:
             return
-        # A guest's probe of its own address (RFC 5227) or a gratuitous request is not a question to us.
-        if arp.sender == arp.target or arp.sender_mac == sleeper.mac:
+        # A guest's probe of its own address (RFC 5227, RFC 4862) or a gratuitous request is not a question to us.
+        if enquiry.sender == enquiry.target or enquiry.sender_mac == sleeper.mac:
             return
-        self.seen.arp += 1
-        self._send(arp_reply(arp, sleeper.mac))
+        self.seen.enquiry += 1
+        self._send(answer_to(enquiry, sleeper.mac))
 
-    def _ipv4(self, frame: bytes) -> None:
-        sleeper = self._by_address.get(frame[30:34])
+    def _packet(self, frame: bytes) -> None:
+        sleeper = self._by_address.get(target_of(frame))
         if sleeper is None or frame[0:6] != sleeper.mac:
             return
         segment = read_segment(frame)

@@ -14,11 +14,11 @@ from jitsu.directory.zone import Host, Zone
 
 ZONE = Zone(
     origin="jitsu.test",
-    nameservers=(("ns1.jitsu.test", "192.0.2.1"), *((f"{'x' * 50}{n}.example.org", None) for n in range(12))),
+    nameservers=(("ns1.jitsu.test", "192.0.2.1"), *((f"{'x' * 50}{n}.example.org",) for n in range(12))),
     hosts={
-        "web.jitsu.test": Host("web", "10.77.0.10", 7),
-        "full.jitsu.test": Host("full", "10.77.0.11", 7),
-        "a.deep.jitsu.test": Host("deep", "10.77.0.12", 0),
+        "web.jitsu.test": Host("web", ("10.77.0.10",), 7),
+        "full.jitsu.test": Host("full", ("10.77.0.11",), 7),
+        "a.deep.jitsu.test": Host("deep", ("10.77.0.12",), 0),
     },
     records={
         "web.jitsu.test": [Txt("v=1"), Txt('say "hi" \\')],

@@ -7,26 +7,24 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 
-from jitsu.config import NetworkConfig, ServiceConfig
+from jitsu.config import Ipv6Config, NetworkConfig, ServiceConfig
 from jitsu.domains.driver import Domain, DomainEvent, Happening, Listener
 from jitsu.domains.fake import Behaviour, FakeDriver
 from jitsu.errors import JitsuError
 from jitsu.network.fake import FakeChannel, FakeNetwork
 from jitsu.network.frames import (
-    BROADCAST,
     RST,
     SYN,
-    arp_request,
     mac_bytes,
-    read_arp,
     read_segment,
     tcp_segment,
 )
 from jitsu.network.host import Port
+from jitsu.network.neighbours import enquiry, read_enquiry
 from jitsu.network.packet import Interest
 from jitsu.summon.admission import Budget
 from jitsu.summon.summoner import Summoner
@@ -36,6 +34,7 @@ from jitsu.trace import TraceRecord
 MIB = 1 << 20
 CLIENT_MAC = bytes.fromhex("02000000aa01")
 CLIENT, STRANGER = bytes([10, 77, 0, 200]), bytes([203, 0, 113, 5])
+CLIENT6, LINK_LOCAL6, STRANGER6 = (IPv6Address(text).packed for text in ("fd77::c8", "fe80::c8", "2001:db8::5"))
 NETWORK = NetworkConfig(
     bridge="jitsu0",
     address=IPv4Interface("10.77.0.1/24"),
@@ -43,6 +42,7 @@ NETWORK = NetworkConfig(
     uplink="",
     existing=False,
     probe=IPv4Address("10.77.0.254"),
+    ipv6=Ipv6Config(IPv6Interface("fd77::1/64"), IPv6Address("fd77::1"), IPv6Address("fd77::fffe")),
 )
 NEVER = Behaviour(ready_after=None)
 
@@ -67,7 +67,8 @@ def service(name: str, last: int, ready: str = "told") -> ServiceConfig:
     )
 
 
-HELLO, WORLD, PROBED = service("hello", 10), service("world", 11), service("probed", 12, ready="probe")
+HELLO = replace(service("hello", 10), address6=IPv6Address("fd77::10"))
+WORLD, PROBED = service("world", 11), service("probed", 12, ready="probe")
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
@@ -96,7 +97,7 @@ class Journal(FakeNetwork):
 
         def noted(frame: bytes) -> None:
             send(frame)
-            self.done.append("arp" if read_arp(frame) else "frame")
+            self.done.append("enquiry" if read_enquiry(frame) else "frame")
 
         channel.send = noted  # type: ignore[method-assign]
         return channel
@@ -142,7 +143,7 @@ class Box:
         self.summoner = Summoner(services, NETWORK, self.network, self.driver, self.budget, boot_limit=boot_limit)
         self.summoner.sentinel = Sentinel(sentinel, self.summoner)
         for each in services.values():
-            self.summoner.sentinel.guard(each.name, each.address, each.mac)
+            self.summoner.sentinel.guard(each.name, each.addresses, each.mac)
 
     def _happened(self, event: DomainEvent) -> None:
         if event.happening is not Happening.READY:
@@ -196,17 +197,23 @@ class Box:
             found.append(answer.acknowledged - 1)
 
     async def sentinel_answers(self, name: str = "hello") -> bool:
-        """Does the sentinel answer ARP in the service's name?"""
-        address = self.summoner.tenant(name).service.address.packed
-        self.wire.send(arp_request(CLIENT_MAC, CLIENT, BROADCAST, address))
+        """Does the sentinel answer enquiries in the service's name?"""
+        address = self.summoner.tenant(name).service.addresses[0].packed
+        self.wire.send(enquiry(CLIENT_MAC, CLIENT, address))
         await settled()
         try:
-            return read_arp(self.wire.recv(2048)) is not None
+            return bool(self.wire.recv(2048))
         except BlockingIOError:
             return False
 
     async def serve(self, name: str = "hello") -> None:
         await self.summoner.start(name)
+
+
+def own_address(client: bytes, service: ServiceConfig = HELLO) -> bytes:
+    """Where this client meets the service: its address of the same IP version."""
+    (found,) = (each.packed for each in service.addresses if len(each.packed) == len(client))
+    return found
 
 
 def packet(flags: int, *, name: str = "hello", client: bytes = CLIENT, number: int = 1000) -> bytes:
@@ -215,7 +222,7 @@ def packet(flags: int, *, name: str = "hello", client: bytes = CLIENT, number: i
         CLIENT_MAC,
         mac_bytes(target.mac),
         (client, 40000),
-        (target.address.packed, 80),
+        (own_address(client, target), 80),
         sequence=number,
         flags=flags,
     )

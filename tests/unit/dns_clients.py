@@ -17,8 +17,8 @@ ZONE = Zone(
     origin="jitsu.test",
     nameservers=tuple((f"{'x' * 50}{number}.jitsu.test", f"192.0.2.{number}") for number in range(13)),
     hosts={
-        "web.jitsu.test": Host("web", "192.0.2.10", 7),
-        "slow.jitsu.test": Host("slow", "192.0.2.11", 7),
+        "web.jitsu.test": Host("web", ("192.0.2.10",), 7),
+        "slow.jitsu.test": Host("slow", ("192.0.2.11",), 7),
     },
 )
 

@@ -6,14 +6,14 @@ The texts for bad files are in golden/config; how to write them anew is told in 
 import json
 import os
 from dataclasses import FrozenInstanceError, replace
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jitsu.config import Config, LimitsConfig, Restart, ServiceConfig, load
+from jitsu.config import Config, Ipv6Config, LimitsConfig, Restart, ServiceConfig, load
 from jitsu.errors import ConfigError
 from tests.unit.golden import expect_golden
 
@@ -31,7 +31,7 @@ state = "/var/lib/edge"
 
 [dns]
 zone = "Board.Example.ORG."
-listen = ["192.0.2.1:53", "127.0.0.1:5353"]
+listen = ["192.0.2.1:53", "127.0.0.1:5353", "[2001:DB8::1]:53"]
 ttl = 30
 name = "NS1"
 nameservers = ["NS2.board.example.org. 192.0.2.2", "ns.example.net  198.51.100.1"]
@@ -43,6 +43,9 @@ gateway = "192.0.2.254"
 uplink = "eth0"
 existing = true
 probe = "192.0.2.200"
+address6 = "2001:db8::1/64"
+gateway6 = "fe80::1"
+probe6 = "2001:db8::200"
 
 [limits]
 memory = "2 GiB"
@@ -56,6 +59,7 @@ answers = 0
 kernel = "/boot/web"
 initrd = "web.cpio"
 address = "192.0.2.10"
+address6 = "2001:0db8::10"
 mac = "52:54:00:AB:CD:EF"
 memory = "64 MiB"
 vcpus = 2
@@ -73,6 +77,9 @@ restart = "on-failure:3"
 backoff = 0.5
 crashes = 9
 """
+
+SIX = '[network]\naddress6 = "fd77::1/64"\n' + SMALLEST
+"""The smallest file with IPv6."""
 
 BROKEN = {
     "not-toml": "[service.hello]\nkernel = hello.elf\n",
@@ -99,6 +106,26 @@ BROKEN = {
     "address-of-everybody": '[service.hello]\nkernel = "k"\naddress = "10.77.0.255"\n',
     "address-is-the-probe": '[network]\nprobe = "10.77.0.10"\n' + SMALLEST,
     "address-twice": SMALLEST + '[service.other]\nkernel = "k"\naddress = "10.77.0.10"\n',
+    "address6-without-network": SMALLEST + 'address6 = "fd77::10"\n',
+    "address6-outside-network": SIX + 'address6 = "fd78::10"\n',
+    "address6-no-address": SIX + 'address6 = "fd77::1::2"\n',
+    "address6-of-ipv4": SIX + 'address6 = "10.77.0.10"\n',
+    "address6-of-an-interface": SIX + 'address6 = "fd77::10%eth0"\n',
+    "address6-of-any-router": SIX + 'address6 = "fd77::"\n',
+    "address6-of-the-bridge": SIX + 'address6 = "fd77::1"\n',
+    "address6-is-the-probe": SIX + 'address6 = "fd77::ffff:ffff:ffff:fffe"\n',
+    "address6-twice": SIX
+    + 'address6 = "fd77::10"\n[service.other]\nkernel = "k"\naddress = "10.77.0.11"\naddress6 = "fd77::0:10"\n',
+    "network6-bad": '[network]\naddress6 = "10.77.0.1/24"\n' + SMALLEST,
+    "network6-of-another-size": '[network]\naddress6 = "fd77::1/80"\n' + SMALLEST,
+    "network6-link-local": '[network]\naddress6 = "fe80::1/64"\n' + SMALLEST,
+    "network6-of-an-interface": '[network]\naddress6 = "fd77::1%eth0/64"\n' + SMALLEST,
+    "network6-of-any-router": '[network]\naddress6 = "fd77::/64"\n' + SMALLEST,
+    "gateway6-outside": '[network]\naddress6 = "fd77::1/64"\ngateway6 = "fd78::1"\n' + SMALLEST,
+    "gateway6-without-address6": '[network]\ngateway6 = "fd77::1"\n' + SMALLEST,
+    "probe6-is-the-bridge": '[network]\naddress6 = "fd77::1/64"\nprobe6 = "fd77::1"\n' + SMALLEST,
+    "probe6-outside": '[network]\naddress6 = "fd77::1/64"\nprobe6 = "fd78::2"\n' + SMALLEST,
+    "listen-ipv6-without-brackets": '[dns]\nlisten = ["fd77::1:53"]\n' + SMALLEST,
     "name-twice": SMALLEST + '[service.other]\nkernel = "k"\naddress = "10.77.0.11"\nnames = ["hello"]\n',
     "name-of-the-name-server": SMALLEST + 'names = ["ns"]\n',
     "mac-twice": SMALLEST
@@ -220,11 +247,14 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
 
     assert config.daemon.instance == "edge"
     assert config.dns.zone == "board.example.org"
-    assert config.dns.listen == (("192.0.2.1", 53), ("127.0.0.1", 5353))
+    assert config.dns.listen == (("192.0.2.1", 53), ("127.0.0.1", 5353), ("2001:db8::1", 53))
     assert config.dns.name == "ns1"
     assert config.dns.nameservers == (("ns2.board.example.org", "192.0.2.2"), ("ns.example.net", "198.51.100.1"))
     assert (config.network.bridge, config.network.uplink, config.network.existing) == ("br-edge", "eth0", True)
     assert (config.network.gateway, config.network.probe) == (IPv4Address("192.0.2.254"), IPv4Address("192.0.2.200"))
+    assert config.network.ipv6 == Ipv6Config(
+        IPv6Interface("2001:db8::1/64"), IPv6Address("fe80::1"), IPv6Address("2001:db8::200")
+    )
     assert config.limits == LimitsConfig(2 << 30, guests=8, vcpus=12, boot=2.5, summons=5, answers=0)
     assert only_service(config) == ServiceConfig(
         name="web",
@@ -247,6 +277,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         restart=Restart("on-failure", 3),
         backoff=0.5,
         crashes=9,
+        address6=IPv6Address("2001:db8::10"),
     )
 
 
@@ -257,6 +288,30 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
 )
 def test_restart_is_said_in_the_words_of_docker_or_of_xl(tmp_path: Path, word: str, policy: Restart) -> None:
     assert only_service(configuration(tmp_path, f'{SMALLEST}restart = "{word}"\n')).restart == policy
+
+
+def test_of_ipv6_only_the_networks_address_must_be_said(tmp_path: Path) -> None:
+    config = configuration(tmp_path, SIX)
+
+    assert config.dns.listen == (("10.77.0.1", 53), ("fd77::1", 53))
+    assert config.network.ipv6 == Ipv6Config(
+        IPv6Interface("fd77::1/64"), IPv6Address("fd77::1"), IPv6Address("fd77::ffff:ffff:ffff:fffe")
+    )
+    assert only_service(config).addresses == (IPv4Address("10.77.0.10"),)
+
+
+def test_the_probe_of_ipv6_steps_aside_for_a_bridge_at_the_end_of_its_network(tmp_path: Path) -> None:
+    config = configuration(tmp_path, SIX.replace("fd77::1/", "fd77::ffff:ffff:ffff:fffe/"))
+
+    assert config.network.half(6).probe == IPv6Address("fd77::ffff:ffff:ffff:fffd")
+
+
+def test_a_service_may_have_both_addresses_or_either(tmp_path: Path) -> None:
+    both = only_service(configuration(tmp_path, SIX + 'address6 = "fd77::10"\n'))
+    only6 = only_service(configuration(tmp_path, SIX.replace('address = "10.77.0.10"', 'address6 = "fd77::10"')))
+
+    assert both.addresses == (IPv4Address("10.77.0.10"), IPv6Address("fd77::10"))
+    assert only6.addresses == (IPv6Address("fd77::10"),)
 
 
 @pytest.mark.parametrize("case", BROKEN)
@@ -392,6 +447,7 @@ class TestFingerprint:
             {"port": 8080},
             {"mac": "52:54:00:00:00:01"},
             {"address": IPv4Address("10.77.0.99")},
+            {"address6": IPv6Address("fd77::99")},
             {"kernel": Path("/nowhere")},
             {"initrd": None},
             {"name": "other"},

@@ -13,11 +13,13 @@ from jitsu.directory.zone import Host, Zone
 
 ZONE = Zone(
     origin="jitsu.test",
-    nameservers=(("ns1.jitsu.test", "192.0.2.1"), ("ns.example.org", None)),
+    nameservers=(("ns1.jitsu.test", "192.0.2.1"), ("ns.example.org",)),
     hosts={
-        "web.jitsu.test": Host("web", "192.0.2.10", 7),
-        "www.jitsu.test": Host("web", "192.0.2.10", 7),
-        "a.deep.jitsu.test": Host("deep", "192.0.2.11", 0),
+        "web.jitsu.test": Host("web", ("192.0.2.10",), 7),
+        "www.jitsu.test": Host("web", ("192.0.2.10",), 7),
+        "a.deep.jitsu.test": Host("deep", ("192.0.2.11",), 0),
+        "both.jitsu.test": Host("both", ("192.0.2.12", "2001:db8::12"), 9),
+        "six.jitsu.test": Host("six", ("2001:db8::13",), 9),
     },
     ttl=300,
     minimum=60,
@@ -72,6 +74,35 @@ def test_an_a_question_for_a_host_summons_and_granted_gives_its_address(udp: boo
     ]
     header = answer.header
     assert (header.qr, header.aa, header.tc, header.rd, header.ra, header.rcode) == (1, 1, 0, 1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "qtype", "address"),
+    [
+        ("both.jitsu.test", "A", "192.0.2.12"),
+        ("both.jitsu.test", "AAAA", "2001:db8::12"),
+        ("six.jitsu.test", "AAAA", "2001:db8::13"),
+    ],
+)
+def test_a_question_for_an_address_of_either_version_summons_and_is_given_that(
+    name: str, qtype: str, address: str
+) -> None:
+    question = consider([ZONE], ask(name, qtype), True)
+    assert isinstance(question, Question)
+    [answer] = DNSRecord.parse(question.finish(True).packet).rr
+    assert (answer.rtype, answer.ttl, str(answer.rdata)) == (getattr(QTYPE, qtype), 9, address)
+
+
+def test_a_version_of_which_the_host_has_no_address_is_nodata() -> None:
+    answer = reply(ask("six.jitsu.test", "A"))
+    assert (answer.header.rcode, answer.rr, answer.auth[0].rtype) == (0, [], QTYPE.SOA)
+
+
+def test_a_name_server_with_addresses_of_both_versions_has_both_as_glue() -> None:
+    zone = Zone("jitsu.test", (("ns1.jitsu.test", "192.0.2.1", "2001:db8::1"),), {})
+    glue = reply(ask("jitsu.test", "NS"), zone).ar
+    assert [(rr.rtype, str(rr.rdata)) for rr in glue] == [(QTYPE.A, "192.0.2.1"), (QTYPE.AAAA, "2001:db8::1")]
+    assert str(reply(ask("ns1.jitsu.test", "AAAA"), zone).rr[0].rdata) == "2001:db8::1"
 
 
 def test_a_ttl_of_zero_is_served() -> None:
@@ -142,7 +173,7 @@ def test_unknown_names_are_nxdomain_with_soa(name: str, qtype: str) -> None:
 
 
 def test_the_soa_ttl_of_a_negative_answer_is_the_zones_if_that_is_smaller() -> None:
-    zone = Zone("jitsu.test", (("ns.example.org", None),), {}, ttl=30, minimum=60)
+    zone = Zone("jitsu.test", (("ns.example.org",),), {}, ttl=30, minimum=60)
     assert reply(ask("nope.jitsu.test"), zone).auth[0].ttl == 30
     assert reply(ask("jitsu.test", "SOA"), zone).rr[0].ttl == 30
 
@@ -174,7 +205,7 @@ def test_any_is_answered_minimally(name: str) -> None:
 
 
 def test_the_apex_may_be_a_host() -> None:
-    zone = Zone("jitsu.test", (("ns.example.org", None),), {"jitsu.test": Host("web", "192.0.2.9", 5)})
+    zone = Zone("jitsu.test", (("ns.example.org",),), {"jitsu.test": Host("web", ("192.0.2.9",), 5)})
     assert isinstance(consider([zone], ask("jitsu.test"), True), Question)
     assert reply(ask("jitsu.test", "NS"), zone).rr[0].rtype == QTYPE.NS
     assert reply(ask("jitsu.test", "AAAA"), zone).auth[0].rtype == QTYPE.SOA
@@ -365,7 +396,7 @@ def test_sizes_below_512_mean_512_and_ours_is_the_upper_bound(size: int, payload
 def test_truncation_begins_one_octet_beyond_the_limit() -> None:
     lengths = []
     for padding in range(1, 60):
-        names = tuple((f"{'y' * padding}{n}.{LONG}{n}.test", None) for n in range(5))
+        names = tuple((f"{'y' * padding}{n}.{LONG}{n}.test",) for n in range(5))
         zone = Zone("wide.test", names, {})
         whole = consider([zone], ask("wide.test", "NS"), udp=False)
         assert isinstance(whole, Reply)

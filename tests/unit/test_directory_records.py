@@ -13,7 +13,7 @@ from jitsu.errors import ConfigError
 ZONE = Zone(
     origin="jitsu.test",
     nameservers=(("ns1.jitsu.test", "192.0.2.1"),),
-    hosts={"web.jitsu.test": Host("web", "192.0.2.10", 7)},
+    hosts={"web.jitsu.test": Host("web", ("192.0.2.10",), 7)},
     records={
         "Web.jitsu.test": [Txt("v=1"), Txt("owner=Grüße")],
         "_http._tcp.web.jitsu.test": [Srv(80, "web.jitsu.test"), Srv(8080, "web.jitsu.test")],
@@ -21,7 +21,7 @@ ZONE = Zone(
     },
     ttl=300,
 )
-INNER = Zone("lab.jitsu.test", (("ns.example.org", None),), {}, records={"a.lab.jitsu.test": [Txt("inner")]})
+INNER = Zone("lab.jitsu.test", (("ns.example.org",),), {}, records={"a.lab.jitsu.test": [Txt("inner")]})
 
 
 def ask(name: str, qtype: str) -> bytes:
@@ -78,7 +78,7 @@ def test_what_lies_above_a_record_exists() -> None:
 
 def test_many_long_texts_are_truncated_over_udp_and_whole_over_tcp() -> None:
     texts = [Txt(f"{number:02}" + "x" * (LONGEST_TEXT - 2)) for number in range(16)]
-    zone = Zone("long.test", (("ns.example.org", None),), {}, records={"long.test": texts})
+    zone = Zone("long.test", (("ns.example.org",),), {}, records={"long.test": texts})
     assert reply("long.test", "TXT", zones=(zone,)).header.tc == 1
     whole = reply("long.test", "TXT", udp=False, zones=(zone,))
     assert [rr.rdata.data for rr in whole.rr] == [[text.text.encode()] for text in texts]
@@ -105,7 +105,7 @@ def test_without_zones_everything_is_refused() -> None:
 )
 def test_records_that_cannot_be_in_a_zone(records: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
-        Zone("jitsu.test", (("ns.example.org", None),), {}, records=records)
+        Zone("jitsu.test", (("ns.example.org",),), {}, records=records)
     assert caught.value.hint
 
 

@@ -130,8 +130,8 @@ async def test_the_zone_may_be_replaced() -> None:
     async with serving(Summoner()) as server:
         with UdpClient(server.listening[0]) as client:
             assert (await client.ask(ask("new.jitsu.test"))).header.rcode == 3
-            host = Host("new", "192.0.2.77", 1)
-            server.zones = [Zone("jitsu.test", (("ns.example.org", None),), {"new.jitsu.test": host})]
+            host = Host("new", ("192.0.2.77",), 1)
+            server.zones = [Zone("jitsu.test", (("ns.example.org",),), {"new.jitsu.test": host})]
             assert str((await client.ask(ask("new.jitsu.test"))).rr[0].rdata) == "192.0.2.77"
             assert server.zones[0].host((b"new", b"jitsu", b"test")) is host
 

@@ -1,8 +1,8 @@
 """Frames: what is read from strangers, and what is written back."""
 
 import struct
-from collections.abc import Callable
 from dataclasses import replace
+from ipaddress import IPv6Address
 
 import pytest
 from hypothesis import given, settings
@@ -10,28 +10,26 @@ from hypothesis import strategies as st
 
 from jitsu.network.frames import (
     ACK,
-    BROADCAST,
     FIN,
     RST,
     SYN,
-    Arp,
     Segment,
-    arp_reply,
-    arp_request,
     checksum,
     mac_bytes,
     mac_text,
-    read_arp,
     read_segment,
     reset_for,
+    target_of,
     tcp_segment,
 )
 
 CLIENT_MAC, GUEST_MAC = bytes.fromhex("02000000aa01"), bytes.fromhex("525400123456")
 CLIENT, GUEST = bytes([10, 77, 0, 200]), bytes([10, 77, 0, 10])
+CLIENT6, GUEST6 = IPv6Address("fd77::c8").packed, IPv6Address("fd77::10").packed
 PSH, URG = 0x08, 0x20
 
-macs, addresses = st.binary(min_size=6, max_size=6), st.binary(min_size=4, max_size=4)
+macs = st.binary(min_size=6, max_size=6)
+pairs = st.sampled_from((4, 16)).flatmap(lambda size: st.tuples(*[st.binary(min_size=size, max_size=size)] * 2))
 ports, numbers = st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF)
 
 
@@ -41,6 +39,19 @@ def syn(*, sequence: int = 1000, flags: int = SYN, acknowledged: int = 0) -> byt
         GUEST_MAC,
         (CLIENT, 40000),
         (GUEST, 80),
+        sequence=sequence,
+        acknowledged=acknowledged,
+        flags=flags,
+        window=64240,
+    )
+
+
+def syn6(*, sequence: int = 1000, flags: int = SYN, acknowledged: int = 0) -> bytes:
+    return tcp_segment(
+        CLIENT_MAC,
+        GUEST_MAC,
+        (CLIENT6, 40000),
+        (GUEST6, 80),
         sequence=sequence,
         acknowledged=acknowledged,
         flags=flags,
@@ -103,49 +114,6 @@ class TestMac:
             mac_bytes(text)
 
 
-class TestArp:
-    def test_a_request_teaches_who_asks(self) -> None:
-        frame = arp_request(CLIENT_MAC, CLIENT, GUEST_MAC, GUEST)
-
-        assert frame[:14] == GUEST_MAC + CLIENT_MAC + b"\x08\x06"
-        assert read_arp(frame) == Arp(request=True, sender_mac=CLIENT_MAC, sender=CLIENT, target=GUEST)
-
-    def test_a_reply_goes_to_who_asked_and_names_the_guest(self) -> None:
-        request = read_arp(arp_request(CLIENT_MAC, CLIENT, BROADCAST, GUEST))
-        assert request is not None
-
-        frame = arp_reply(request, GUEST_MAC)
-
-        assert frame.hex() == (
-            # Ethernet: to the client, from the guest; ARP: Ethernet, IPv4, a reply
-            "02000000aa01" + "525400123456" + "0806" + "0001" + "0800" + "06" + "04" + "0002"
-            # the guest is at its MAC, said to the client; padding
-            + "525400123456" + "0a4d000a" + "02000000aa01" + "0a4d00c8" + "00" * 18
-        )  # fmt: skip
-
-    @given(macs, addresses, macs, addresses)
-    @settings(deadline=None)
-    def test_what_is_written_is_read(self, sender_mac: bytes, sender: bytes, target_mac: bytes, target: bytes) -> None:
-        arp = read_arp(arp_request(sender_mac, sender, target_mac, target))
-
-        assert arp == Arp(True, sender_mac, sender, target)
-        assert read_arp(arp_reply(arp, target_mac)) == Arp(False, target_mac, target, sender)
-
-    @pytest.mark.parametrize(
-        ("offset", "value"),
-        [(12, b"\x08\x00"), (14, b"\x00\x06"), (16, b"\x86\xdd"), (18, b"\x08"), (19, b"\x10"), (20, b"\x00\x03")],
-        ids=["ethertype", "hardware", "protocol", "hardware-length", "protocol-length", "operation"],
-    )
-    def test_arp_of_another_kind_is_of_no_interest(self, offset: int, value: bytes) -> None:
-        assert read_arp(patched(arp_request(CLIENT_MAC, CLIENT, BROADCAST, GUEST), offset, value)) is None
-
-    def test_arp_without_padding_is_read_and_anything_shorter_is_not(self) -> None:
-        frame = arp_request(CLIENT_MAC, CLIENT, BROADCAST, GUEST)
-
-        assert read_arp(frame[:42]) == read_arp(frame)
-        assert [read_arp(frame[:length]) for length in range(42)] == [None] * 42
-
-
 class TestSegment:
     def test_a_syn_is_read_with_all_that_matters(self) -> None:
         assert segment(syn()) == Segment(
@@ -165,20 +133,20 @@ class TestSegment:
         assert len(syn()) == 60
         assert segment(syn()).length == 0
 
-    @given(macs, macs, addresses, addresses, ports, ports, numbers, numbers, st.integers(0, 0xFF))
+    @given(macs, macs, pairs, ports, ports, numbers, numbers, st.integers(0, 0xFF))
     @settings(deadline=None)
     def test_what_is_written_is_read(
         self,
         source_mac: bytes,
         target_mac: bytes,
-        source: bytes,
-        target: bytes,
+        addresses: tuple[bytes, bytes],
         source_port: int,
         target_port: int,
         sequence: int,
         acknowledged: int,
         flags: int,
     ) -> None:
+        source, target = addresses
         frame = tcp_segment(
             source_mac,
             target_mac,
@@ -192,9 +160,14 @@ class TestSegment:
         assert read_segment(frame) == Segment(
             source_mac, target_mac, source, target, source_port, target_port, sequence, acknowledged, flags, 0
         )
-        pseudo = source + target + struct.pack("!BBH", 0, 6, 20)
-        assert checksum(frame[14:34]) == 0
-        assert checksum(pseudo + frame[34:54]) == 0
+        assert target_of(frame) == target
+        if len(source) == 16:
+            # RFC 8200, 8.1: the length has 32 bits, and 24 zeros come before the next header.
+            assert checksum(source + target + struct.pack("!II", 20, 6) + frame[54:74]) == 0
+            assert frame[14:22] == bytes.fromhex("6000000000140640")
+        else:
+            assert checksum(frame[14:34]) == 0
+            assert checksum(source + target + struct.pack("!BBH", 0, 6, 20) + frame[34:54]) == 0
 
     def test_the_payload_is_counted_by_the_header_even_if_the_frame_was_cut(self) -> None:
         frame = with_payload(syn(flags=ACK | PSH), b"x" * 700)
@@ -221,6 +194,7 @@ class TestSegment:
         ("offset", "value"),
         [
             (12, b"\x86\xdd"),
+            (12, b"\x08\x06"),
             (12, b"\x81\x00"),
             (14, b"\x65"),
             (14, b"\x44"),
@@ -234,7 +208,8 @@ class TestSegment:
             (46, b"\xf0"),
         ],
         ids=[
-            "ipv6",
+            "said-to-be-ipv6",
+            "arp",
             "vlan",
             "ip-version",
             "ip-header-too-short",
@@ -257,6 +232,40 @@ class TestSegment:
 
     def test_a_frame_cut_anywhere_in_its_headers_is_of_no_interest(self) -> None:
         assert [read_segment(syn()[:length]) for length in range(54)] == [None] * 54
+        assert [read_segment(syn6()[:length]) for length in range(74)] == [None] * 74
+
+    def test_a_syn_over_ipv6_is_read_with_all_that_matters(self) -> None:
+        assert segment(syn6()) == replace(segment(syn()), source=CLIENT6, target=GUEST6)
+
+    def test_the_payload_of_ipv6_is_counted_by_its_header_without_the_options_of_tcp(self) -> None:
+        frame = patched(patched(syn6(flags=ACK | PSH), 18, struct.pack("!H", 24 + 700)), 66, bytes([6 << 4]))
+
+        assert segment(frame + bytes(4 + 700)).length == 700
+        assert segment(frame).length == 700
+
+    @pytest.mark.parametrize(
+        ("offset", "value"),
+        [
+            (12, b"\x08\x00"),
+            (14, b"\x40"),
+            (18, b"\x00\x13"),
+            (66, b"\x40"),
+            (66, b"\xf0"),
+            (20, b"\x11"),
+            (20, b"\x3a"),
+        ],
+        ids=["said-to-be-ipv4", "version", "too-short", "tcp-too-short", "tcp-beyond-the-packet", "udp", "icmp"],
+    )
+    def test_hostile_headers_of_ipv6_are_of_no_interest(self, offset: int, value: bytes) -> None:
+        assert read_segment(patched(syn6(), offset, value)) is None
+
+    @pytest.mark.parametrize("header", [0, 43, 44, 60], ids=["hop-by-hop", "routing", "fragment", "destination"])
+    def test_what_comes_behind_an_extension_header_is_of_no_interest(self, header: int) -> None:
+        frame = syn6()
+        extension = bytes([6, 0]) + bytes(6)
+        longer = patched(patched(frame[:54], 18, struct.pack("!H", 28)), 20, bytes([header]))
+
+        assert read_segment(longer + extension + frame[54:]) is None
 
     @pytest.mark.parametrize(
         ("flags", "opens"),
@@ -278,8 +287,12 @@ class TestSegment:
 class TestReset:
     """RFC 9293, 3.10.7.1: what a closed port answers."""
 
-    def reset(self, *, flags: int, sequence: int = 1000, acknowledged: int = 0, length: int = 0) -> Segment:
-        asked = replace(segment(syn()), flags=flags, sequence=sequence, acknowledged=acknowledged, length=length)
+    def reset(
+        self, *, flags: int, sequence: int = 1000, acknowledged: int = 0, length: int = 0, frame: bytes | None = None
+    ) -> Segment:
+        asked = replace(
+            segment(frame or syn()), flags=flags, sequence=sequence, acknowledged=acknowledged, length=length
+        )
         return segment(reset_for(asked))
 
     def test_it_comes_from_whom_the_segment_was_for(self) -> None:
@@ -289,6 +302,13 @@ class TestReset:
         assert (answer.source, answer.source_port) == (GUEST, 80)
         assert (answer.target, answer.target_port) == (CLIENT, 40000)
         assert answer.length == 0
+
+    def test_over_ipv6_it_is_the_same_and_its_checksum_right(self) -> None:
+        answer = self.reset(flags=SYN, frame=syn6())
+
+        assert answer == replace(self.reset(flags=SYN), source=GUEST6, target=CLIENT6)
+        frame = reset_for(segment(syn6()))
+        assert checksum(GUEST6 + CLIENT6 + struct.pack("!II", 20, 6) + frame[54:74]) == 0
 
     def test_a_syn_is_acknowledged_as_one_octet(self) -> None:
         answer = self.reset(flags=SYN, sequence=1000)
@@ -320,26 +340,18 @@ class TestReset:
         assert bool(answer.flags & ACK) is not bool(flags & ACK)
 
 
-READERS: list[Callable[[bytes], object]] = [read_arp, read_segment]
-
-
-@pytest.mark.parametrize("reader", READERS)
 @given(data=st.binary(max_size=200))
 @settings(deadline=None, max_examples=300)
-def test_no_bytes_whatever_raise(reader: Callable[[bytes], object], data: bytes) -> None:
-    assert reader(data) is None or len(data) >= 42
+def test_no_bytes_whatever_raise(data: bytes) -> None:
+    assert read_segment(data) is None or len(data) >= 54
+    assert len(target_of(data)) <= 16
 
 
-@pytest.mark.parametrize("reader", READERS)
-@given(offset=st.integers(12, 59), data=st.binary(min_size=1, max_size=48), cut=st.integers(0, 120))
+@given(offset=st.integers(12, 79), data=st.binary(min_size=1, max_size=48), cut=st.integers(0, 120))
 @settings(deadline=None, max_examples=500)
-def test_no_frame_that_was_tampered_with_raises(
-    reader: Callable[[bytes], object], offset: int, data: bytes, cut: int
-) -> None:
-    for frame in (syn(), arp_request(CLIENT_MAC, CLIENT, BROADCAST, GUEST)):
-        found = reader(patched(frame, offset, data)[:cut])
-        if isinstance(found, Segment):
+def test_no_frame_that_was_tampered_with_raises(offset: int, data: bytes, cut: int) -> None:
+    for frame in (syn(), syn6()):
+        found = read_segment(patched(frame, offset, data)[:cut])
+        if found is not None:
             assert found.length >= 0
             assert segment(reset_for(found)).flags & RST
-        else:
-            assert found is None or isinstance(found, Arp)

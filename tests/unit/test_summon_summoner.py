@@ -10,22 +10,27 @@ import pytest
 from jitsu.domains.driver import DomainSpec, Happening
 from jitsu.domains.fake import Behaviour
 from jitsu.errors import DomainError, HostError
-from jitsu.network.frames import ACK, FIN, mac_bytes, read_arp
+from jitsu.network.frames import ACK, FIN, mac_bytes
 from jitsu.network.host import Port
+from jitsu.network.neighbours import enquiry
 from jitsu.summon.tenant import spec_of
 from tests.unit.box import (
     CLIENT,
+    CLIENT6,
     CLIENT_MAC,
     HELLO,
+    LINK_LOCAL6,
     MIB,
     NETWORK,
     NEVER,
     PROBED,
     STRANGER,
+    STRANGER6,
     WORLD,
     Box,
     boxed,
     eventually,
+    own_address,
     packet,
     settled,
 )
@@ -78,7 +83,7 @@ class TestSummon:
             domid=3,
             kernel=Path("/boot/hello"),
             memory=16 * MIB,
-            cmdline="quiet name=hello ip=10.77.0.10/24 gw=10.77.0.1 mac=52:54:00:00:00:0a",
+            cmdline="quiet name=hello ip=10.77.0.10/24 gw=10.77.0.1 ip6=fd77::10/64 gw6=fd77::1 mac=52:54:00:00:00:0a",
             mac="52:54:00:00:00:0a",
             fingerprint=HELLO.fingerprint,
         )
@@ -202,17 +207,17 @@ class TestRefusal:
 
 
 class TestHold:
-    async def test_the_gate_is_opened_then_the_neighbour_made_known_then_the_syn_delivered(self, box: Box) -> None:
-        frame = box.knock()
+    @pytest.mark.parametrize("client", [CLIENT, CLIENT6], ids=["ipv4", "ipv6"])
+    async def test_the_gate_is_opened_then_the_neighbour_made_known_then_the_syn_delivered(
+        self, box: Box, client: bytes
+    ) -> None:
+        frame = box.knock(client=client)
         await eventually(lambda: box.state() == "serving")
 
-        assert box.network.done == ["open", "arp", "frame"]
+        assert box.network.done == ["open", "enquiry", "frame"]
         asked, delivered = box.guest().sent
         assert delivered == frame
-        arp = read_arp(asked)
-        assert arp is not None
-        assert (arp.sender, arp.sender_mac, arp.target) == (CLIENT, CLIENT_MAC, HELLO.address.packed)
-        assert asked[:6] == mac_bytes(HELLO.mac)
+        assert asked == enquiry(CLIENT_MAC, client, own_address(client), mac_bytes(HELLO.mac))
 
     async def test_the_sentinel_answers_for_the_guest_until_it_serves(self, box: Box) -> None:
         box.driver.behaviours["hello"] = NEVER
@@ -224,13 +229,22 @@ class TestHold:
 
         assert (asleep, booting, await box.sentinel_answers()) == (True, True, False)
 
-    async def test_the_way_to_a_client_from_far_away_is_the_gateway(self, box: Box) -> None:
-        box.knock(client=STRANGER)
+    @pytest.mark.parametrize(
+        ("client", "neighbour"),
+        [
+            (STRANGER, NETWORK.half(4).gateway.packed),
+            (STRANGER6, NETWORK.half(6).gateway.packed),
+            (LINK_LOCAL6, LINK_LOCAL6),
+        ],
+        ids=["ipv4", "ipv6", "link-local"],
+    )
+    async def test_the_way_to_a_client_from_far_away_is_the_gateway(
+        self, box: Box, client: bytes, neighbour: bytes
+    ) -> None:
+        box.knock(client=client)
         await eventually(lambda: box.state() == "serving")
 
-        arp = read_arp(box.guest().sent[0])
-        assert arp is not None
-        assert (arp.sender, arp.sender_mac) == (NETWORK.gateway.packed, CLIENT_MAC)
+        assert box.guest().sent[0] == enquiry(CLIENT_MAC, neighbour, own_address(client), mac_bytes(HELLO.mac))
 
     async def test_nothing_is_delivered_before_the_guest_can_answer(self, box: Box) -> None:
         box.driver.behaviours["hello"] = NEVER

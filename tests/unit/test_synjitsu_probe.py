@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from ipaddress import IPv6Address
 
 import pytest
 
@@ -11,12 +12,11 @@ from jitsu.network.frames import (
     RST,
     SYN,
     Segment,
-    arp_request,
     checksum,
-    read_arp,
     read_segment,
     tcp_segment,
 )
+from jitsu.network.neighbours import Enquiry, answer_to, enquiry, read_enquiry
 from jitsu.synjitsu.probe import Door, Probe
 
 GUEST_MAC, GUEST, SPARE = bytes.fromhex("525400123456"), bytes([10, 77, 0, 10]), bytes([10, 77, 0, 254])
@@ -81,15 +81,32 @@ async def test_the_first_question_is_who_are_you_and_then_a_syn(asking: Asking) 
     asking.probe.start()
 
     first, second = asking.sent
-    arp = read_arp(first)
-    assert arp is not None
-    assert (first[:6], arp.sender, arp.target) == (BROADCAST, SPARE, GUEST)
+    asked = read_enquiry(first)
+    assert asked is not None
+    assert (first[:6], asked.sender, asked.target) == (BROADCAST, SPARE, GUEST)
     syn = read_segment(second)
     assert syn is not None
     assert syn.opens
     assert (syn.target_mac, syn.target, syn.target_port) == (GUEST_MAC, GUEST, 8080)
-    assert (syn.source_mac, syn.source) == (arp.sender_mac, SPARE)
+    assert (syn.source_mac, syn.source) == (asked.sender_mac, SPARE)
     assert checksum(second[14:34]) == 0
+
+
+async def test_a_guest_of_ipv6_is_asked_over_that() -> None:
+    guest, spare = IPv6Address("fd77::10").packed, IPv6Address("fd77::fffe").packed
+    sent: list[bytes] = []
+    probe = Probe(Door(GUEST_MAC, guest, 80), spare, sent.append, lambda: None)
+    probe.start()
+    mac = sent[0][6:12]
+    probe.heard(enquiry(GUEST_MAC, guest, spare))
+    probe.stop()
+
+    asked, syn, answer = sent
+    assert asked == enquiry(mac, spare, guest)
+    found = read_segment(syn)
+    assert found is not None
+    assert (found.target_mac, found.target, found.source, found.opens) == (GUEST_MAC, guest, spare, True)
+    assert answer == answer_to(Enquiry(GUEST_MAC, guest, spare), mac)
 
 
 async def test_its_own_address_is_one_that_nobody_has(asking: Asking) -> None:
@@ -189,18 +206,15 @@ async def test_a_segment_that_is_no_answer_is_ignored(asking: Asking, flags: int
 async def test_a_guest_that_asks_where_the_answer_must_go_is_told(asking: Asking) -> None:
     asking.probe.start()
     mac = asking.sent[0][6:12]
-    asking.probe.heard(arp_request(GUEST_MAC, GUEST, BROADCAST, SPARE))
+    asking.probe.heard(enquiry(GUEST_MAC, GUEST, SPARE))
 
-    reply = read_arp(asking.sent[-1])
-    assert reply is not None
-    assert (reply.request, reply.sender, reply.sender_mac, reply.target) == (False, SPARE, mac, GUEST)
-    assert asking.sent[-1][:6] == GUEST_MAC
+    assert asking.sent[-1] == answer_to(Enquiry(GUEST_MAC, GUEST, SPARE), mac)
 
 
 async def test_a_guest_that_asks_for_somebody_else_is_not_told(asking: Asking) -> None:
     asking.probe.start()
     before = len(asking.sent)
-    asking.probe.heard(arp_request(GUEST_MAC, GUEST, BROADCAST, bytes([10, 77, 0, 1])))
+    asking.probe.heard(enquiry(GUEST_MAC, GUEST, bytes([10, 77, 0, 1])))
     asking.probe.heard(b"noise")
 
     assert len(asking.sent) == before

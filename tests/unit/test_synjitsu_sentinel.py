@@ -6,30 +6,29 @@ import os
 import socket
 import struct
 from collections.abc import AsyncIterator
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
 from jitsu.network.frames import (
     ACK,
-    BROADCAST,
     FIN,
     RST,
     SYN,
     Segment,
-    arp_reply,
-    arp_request,
     mac_bytes,
-    read_arp,
     read_segment,
     reset_for,
     tcp_segment,
+    with_checksum,
 )
+from jitsu.network.neighbours import Enquiry, announcement, answer_to, enquiry
 from jitsu.synjitsu.sentinel import Sentinel, Sightings
 
 CLIENT_MAC = bytes.fromhex("02000000aa01")
 HELLO_MAC, WORLD_MAC = "52:54:00:00:00:01", "52:54:00:00:00:02"
 CLIENT, HELLO, WORLD, NOBODY = (bytes([10, 77, 0, last]) for last in (200, 10, 11, 99))
+CLIENT6, HELLO6, WORLD6, NOBODY6 = (IPv6Address(f"fd77::{last}").packed for last in (200, 10, 11, 99))
 
 
 async def turns(number: int) -> None:
@@ -79,22 +78,22 @@ async def wire() -> AsyncIterator[Wire]:
     with ours, theirs:
         theirs.setblocking(False)
         sentinel = Sentinel(ours.fileno(), household)
-        sentinel.guard("hello", IPv4Address(HELLO), HELLO_MAC)
-        sentinel.guard("world", IPv4Address(WORLD), WORLD_MAC)
+        sentinel.guard("hello", (IPv4Address(HELLO), IPv6Address(HELLO6)), HELLO_MAC)
+        sentinel.guard("world", (IPv4Address(WORLD), IPv6Address(WORLD6)), WORLD_MAC)
         sentinel.start()
         yield Wire(theirs, sentinel, household)
         sentinel.stop()
 
 
-def who_has(target: bytes, *, sender: bytes = CLIENT, mac: bytes = CLIENT_MAC) -> bytes:
-    return arp_request(mac, sender, BROADCAST, target)
+def who_has(target: bytes, *, sender: bytes | None = None, mac: bytes = CLIENT_MAC) -> bytes:
+    return enquiry(mac, sender if sender is not None else CLIENT if len(target) == 4 else CLIENT6, target)
 
 
 def tcp(flags: int, *, to: bytes = HELLO, mac: str = HELLO_MAC, sequence: int = 1000, acknowledged: int = 0) -> bytes:
     return tcp_segment(
         CLIENT_MAC,
         mac_bytes(mac),
-        (CLIENT, 40000),
+        (CLIENT if len(to) == 4 else CLIENT6, 40000),
         (to, 80),
         sequence=sequence,
         acknowledged=acknowledged,
@@ -102,80 +101,125 @@ def tcp(flags: int, *, to: bytes = HELLO, mac: str = HELLO_MAC, sequence: int = 
     )
 
 
-def udp() -> bytes:
-    frame = tcp(SYN)
-    return frame[:23] + bytes([socket.IPPROTO_UDP]) + frame[24:]
+def udp(to: bytes = HELLO) -> bytes:
+    frame, at = tcp(SYN, to=to), 23 if len(to) == 4 else 20
+    return frame[:at] + bytes([socket.IPPROTO_UDP]) + frame[at + 1 :]
 
 
-class TestArp:
-    async def test_a_sleeper_is_said_to_be_at_its_own_mac(self, wire: Wire) -> None:
-        (answer,) = await wire.carries(who_has(HELLO))
+over_both = pytest.mark.parametrize(
+    ("client", "hello", "world", "nobody"),
+    [(CLIENT, HELLO, WORLD, NOBODY), (CLIENT6, HELLO6, WORLD6, NOBODY6)],
+    ids=["ipv4", "ipv6"],
+)
+to_both = pytest.mark.parametrize("hello", [HELLO, HELLO6], ids=["ipv4", "ipv6"])
 
-        arp = read_arp(answer)
-        assert arp is not None
-        assert (arp.request, arp.sender_mac, arp.sender) == (False, mac_bytes(HELLO_MAC), HELLO)
-        assert answer[:12] == CLIENT_MAC + mac_bytes(HELLO_MAC)
-        assert arp.target == CLIENT
 
-    async def test_each_sleeper_has_its_own(self, wire: Wire) -> None:
-        answers = [read_arp(answer) for answer in await wire.carries(who_has(WORLD), who_has(HELLO))]
+def without_option(solicitation: bytes) -> bytes:
+    """A solicitation of somebody without an address may not say who asks: the option is cut off, and the checksum
+    mended."""
+    message = solicitation[54:56] + bytes(2) + solicitation[58:78]
+    message = with_checksum(message, 2, solicitation[22:38], solicitation[38:54], socket.IPPROTO_ICMPV6)
+    return solicitation[:18] + struct.pack("!H", len(message)) + solicitation[20:54] + message
 
-        assert [arp and arp.sender_mac for arp in answers] == [mac_bytes(WORLD_MAC), mac_bytes(HELLO_MAC)]
 
-    async def test_nobody_is_answered_for_an_address_that_is_not_guarded(self, wire: Wire) -> None:
-        assert await wire.carries(who_has(NOBODY)) == []
+class TestEnquiries:
+    """ARP and neighbour solicitations; what they look like on the wire is tested with `neighbours`."""
 
-    async def test_whoever_is_awake_answers_for_itself(self, wire: Wire) -> None:
+    @over_both
+    async def test_a_sleeper_is_said_to_be_at_its_own_mac(
+        self, wire: Wire, client: bytes, hello: bytes, world: bytes, nobody: bytes
+    ) -> None:
+        (answer,) = await wire.carries(who_has(hello))
+
+        assert answer == answer_to(Enquiry(CLIENT_MAC, client, hello), mac_bytes(HELLO_MAC))
+
+    @over_both
+    async def test_each_sleeper_has_its_own(
+        self, wire: Wire, client: bytes, hello: bytes, world: bytes, nobody: bytes
+    ) -> None:
+        answers = await wire.carries(who_has(world), who_has(hello))
+
+        assert [answer[6:12] for answer in answers] == [mac_bytes(WORLD_MAC), mac_bytes(HELLO_MAC)]
+
+    @pytest.mark.parametrize("nobody", [NOBODY, NOBODY6])
+    async def test_nobody_is_answered_for_an_address_that_is_not_guarded(self, wire: Wire, nobody: bytes) -> None:
+        assert await wire.carries(who_has(nobody)) == []
+
+    @over_both
+    async def test_whoever_is_awake_answers_for_itself(
+        self, wire: Wire, client: bytes, hello: bytes, world: bytes, nobody: bytes
+    ) -> None:
         wire.sentinel.step_aside("hello")
-        awake = await wire.carries(who_has(HELLO))
-        others = await wire.carries(who_has(WORLD))
+        awake = await wire.carries(who_has(hello))
+        others = await wire.carries(who_has(world))
         wire.sentinel.step_in("hello")
-        asleep_again = await wire.carries(who_has(HELLO))
+        asleep_again = await wire.carries(who_has(hello))
 
         assert (len(awake), len(others), len(asleep_again)) == (0, 1, 1)
+
+    async def test_a_client_that_asks_whether_a_sleeper_is_still_there_is_answered(self, wire: Wire) -> None:
+        """RFC 4861 section 7.3: such a solicitation goes to the address itself."""
+        (answer,) = await wire.carries(enquiry(CLIENT_MAC, CLIENT6, HELLO6, mac_bytes(HELLO_MAC)))
+
+        assert answer == answer_to(Enquiry(CLIENT_MAC, CLIENT6, HELLO6), mac_bytes(HELLO_MAC))
+
+    async def test_one_that_asks_that_of_a_guest_is_passed_on_if_it_strays_here(self, wire: Wire) -> None:
+        wire.sentinel.step_aside("hello")
+        frame = enquiry(CLIENT_MAC, CLIENT6, HELLO6, mac_bytes(HELLO_MAC))
+
+        assert await wire.carries(frame) == []
+        assert wire.household.strays == [("hello", frame)]
 
     async def test_a_gratuitous_request_is_no_question(self, wire: Wire) -> None:
         assert await wire.carries(who_has(HELLO, sender=HELLO)) == []
 
-    async def test_a_guest_that_probes_for_its_own_address_finds_it_free(self, wire: Wire) -> None:
-        assert await wire.carries(who_has(HELLO, sender=bytes(4), mac=mac_bytes(HELLO_MAC))) == []
+    @to_both
+    async def test_a_guest_that_probes_for_its_own_address_finds_it_free(self, wire: Wire, hello: bytes) -> None:
+        probe = who_has(hello, sender=bytes(len(hello)), mac=mac_bytes(HELLO_MAC))
+        if hello == HELLO6:
+            probe = without_option(probe)
 
-    async def test_a_stranger_that_probes_for_the_address_finds_it_taken(self, wire: Wire) -> None:
-        (answer,) = await wire.carries(who_has(HELLO, sender=bytes(4)))
+        assert await wire.carries(probe) == []
 
-        arp = read_arp(answer)
-        assert arp is not None
-        assert (arp.sender, arp.sender_mac) == (HELLO, mac_bytes(HELLO_MAC))
+    @to_both
+    async def test_a_stranger_that_probes_for_the_address_finds_it_taken(self, wire: Wire, hello: bytes) -> None:
+        probe = who_has(hello, sender=bytes(len(hello)))
+        (answer,) = await wire.carries(probe if hello == HELLO else without_option(probe))
 
-    async def test_a_reply_is_no_question(self, wire: Wire) -> None:
-        request = read_arp(arp_request(mac_bytes(HELLO_MAC), HELLO, BROADCAST, CLIENT))
-        assert request is not None
+        assert answer == answer_to(Enquiry(CLIENT_MAC, bytes(len(hello)), hello), mac_bytes(HELLO_MAC))
 
-        assert await wire.carries(arp_reply(request, CLIENT_MAC)) == []
+    @over_both
+    async def test_an_answer_is_no_question(
+        self, wire: Wire, client: bytes, hello: bytes, world: bytes, nobody: bytes
+    ) -> None:
+        assert await wire.carries(answer_to(Enquiry(CLIENT_MAC, client, hello), CLIENT_MAC)) == []
 
     async def test_every_service_is_announced_to_those_who_wait_for_an_answer(self, wire: Wire) -> None:
         wire.sentinel.step_aside("world")
         await wire.sentinel.announce()
 
         assert await wire.carries() == [
-            arp_request(mac_bytes(HELLO_MAC), HELLO, BROADCAST, HELLO),
-            arp_request(mac_bytes(WORLD_MAC), WORLD, BROADCAST, WORLD),
+            announcement(mac_bytes(HELLO_MAC), HELLO),
+            announcement(mac_bytes(HELLO_MAC), HELLO6),
+            announcement(mac_bytes(WORLD_MAC), WORLD),
+            announcement(mac_bytes(WORLD_MAC), WORLD6),
         ]
 
     async def test_many_services_are_announced_in_bursts_with_a_breath_between(self, wire: Wire) -> None:
         for number in range(120):
-            wire.sentinel.guard(f"s{number}", IPv4Address(f"10.77.1.{number}"), f"52:54:00:00:01:{number:02x}")
+            wire.sentinel.guard(f"s{number}", [IPv4Address(f"10.77.1.{number}")], f"52:54:00:00:01:{number:02x}")
         announcing = asyncio.create_task(wire.sentinel.announce())
         first = await wire.carries()
         await announcing
 
         assert len(first) == 50
-        assert len(await wire.carries()) == 122 - 50
+        assert len(await wire.carries()) == 124 - 50
 
 
 class TestTcp:
-    async def test_a_syn_is_reported_as_it_came_and_not_answered(self, wire: Wire) -> None:
-        frame = tcp(SYN)
+    @to_both
+    async def test_a_syn_is_reported_as_it_came_and_not_answered(self, wire: Wire, hello: bytes) -> None:
+        frame = tcp(SYN, to=hello)
 
         assert await wire.carries(frame) == []
         assert wire.household.knocks == [("hello", read_segment(frame), frame)]
@@ -187,9 +231,10 @@ class TestTcp:
         assert [service for service, _, _ in wire.household.knocks] == ["hello"]
         assert wire.household.strays == []
 
+    @to_both
     @pytest.mark.parametrize("flags", [ACK, FIN | ACK, SYN | ACK, SYN | FIN, 0])
-    async def test_anything_but_a_syn_is_reset_and_summons_nobody(self, wire: Wire, flags: int) -> None:
-        frame = tcp(flags, acknowledged=77)
+    async def test_anything_but_a_syn_is_reset_and_summons_nobody(self, wire: Wire, flags: int, hello: bytes) -> None:
+        frame = tcp(flags, to=hello, acknowledged=77)
 
         segment = read_segment(frame)
         assert segment is not None
@@ -209,12 +254,13 @@ class TestTcp:
         assert await wire.carries(frame) == []
         assert wire.household.strays == [("hello", frame)]
 
-    async def test_a_stray_need_not_be_tcp(self, wire: Wire) -> None:
-        assert await wire.carries(udp()) == []
+    @to_both
+    async def test_a_stray_need_not_be_tcp(self, wire: Wire, hello: bytes) -> None:
+        assert await wire.carries(udp(hello)) == []
         wire.sentinel.step_aside("hello")
 
-        assert await wire.carries(udp()) == []
-        assert wire.household.strays == [("hello", udp())]
+        assert await wire.carries(udp(hello)) == []
+        assert wire.household.strays == [("hello", udp(hello))]
 
     async def test_a_frame_for_another_mac_is_not_for_us(self, wire: Wire) -> None:
         wire.sentinel.step_aside("world")
@@ -226,7 +272,7 @@ class TestTcp:
         assert (wire.household.knocks, wire.household.strays) == ([], [])
 
     async def test_a_frame_for_an_address_that_is_not_guarded_is_not_for_us(self, wire: Wire) -> None:
-        assert await wire.carries(tcp(SYN, to=NOBODY), tcp(ACK, to=NOBODY)) == []
+        assert await wire.carries(tcp(SYN, to=NOBODY), tcp(ACK, to=NOBODY), tcp(SYN, to=NOBODY6)) == []
         assert wire.household.knocks == []
 
     async def test_a_later_fragment_is_neither_reported_nor_reset(self, wire: Wire) -> None:
@@ -254,7 +300,7 @@ class TestWire:
         await wire.carries(who_has(HELLO), who_has(NOBODY), tcp(SYN), tcp(SYN), tcp(ACK), tcp(RST))
         await wire.carries(tcp(ACK, to=WORLD, mac=WORLD_MAC))
 
-        assert wire.sentinel.seen == Sightings(arp=1, syn=2, reset=1, stray=1)
+        assert wire.sentinel.seen == Sightings(enquiry=1, syn=2, reset=1, stray=1)
 
     @pytest.mark.parametrize(
         "noise", [b"", b"x", bytes(12), bytes(60), tcp(SYN)[:40], who_has(HELLO)[:30], b"\xff" * 90]
