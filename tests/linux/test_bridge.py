@@ -3,7 +3,8 @@
 import os
 import socket
 import subprocess
-from ipaddress import IPv4Interface
+from dataclasses import replace
+from ipaddress import IPv4Interface, IPv6Interface
 
 import pytest
 
@@ -28,6 +29,17 @@ async def test_a_bridge_is_made_and_removed() -> None:
     assert "10.9.0.1/24" in _ip("-4", "addr", "show", "dev", "jt0")
     await remove_bridge(OURS)
     assert interfaces() == {"lo"}
+
+
+async def test_a_bridge_has_its_ipv6_address_at_once() -> None:
+    """Without a search for duplicates, during which nobody could listen on it."""
+    settings = replace(OURS, address6=IPv6Interface("fd77::1/64"))
+    await raise_bridge(settings)
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as listening:
+        listening.bind(("fd77::1", 53))
+    await raise_bridge(settings)
+    assert _ip("-6", "addr", "show", "dev", "jt0").count("fd77::1/64") == 1
+    await remove_bridge(settings)
 
 
 async def test_our_own_bridge_of_an_earlier_run_is_taken_up_again() -> None:
