@@ -12,6 +12,8 @@
 #include "wall_clock.h"
 
 #define SLOW_MAX 60000 /* ms */
+#define LINES_MAX 1000000
+#define LINE_NUMBER_MAX 1000000000
 
 #define ALLOW(method) (1U << (method))
 #define ALLOW_READ (ALLOW(HTTP_GET) | ALLOW(HTTP_HEAD))
@@ -20,6 +22,7 @@ static void answer_root(struct page *page);
 static void answer_status(struct page *page);
 static void answer_slow(struct page *page);
 static void answer_echo(struct page *page);
+static void answer_print(struct page *page);
 static void answer_crash(struct page *page);
 
 static const struct route {
@@ -32,6 +35,7 @@ static const struct route {
     {"/status", ALLOW_READ, "GET, HEAD", answer_status},
     {"/slow", ALLOW_READ, "GET, HEAD", answer_slow},
     {"/echo", ALLOW(HTTP_POST) | ALLOW(HTTP_PUT), "POST, PUT", answer_echo},
+    {"/print", ALLOW(HTTP_GET) | ALLOW(HTTP_POST), "GET, POST", answer_print},
     {"/crash", ALLOW(HTTP_GET) | ALLOW(HTTP_POST), "GET, POST", answer_crash},
 };
 
@@ -114,28 +118,36 @@ static void answer_status(struct page *page)
                counters.requests, counters.ok, counters.client_errors, counters.server_errors));
 }
 
-/* Reads ms=N from the query; false if it is not there or out of bounds. */
-static bool slow_delay(const char *target, unsigned int *delay)
+/* Reads NAME=N from the query, NAME with its '='; false if it is not there, no
+ * number, or above `most`. */
+static bool query_number(const char *target, const char *name, unsigned int most, unsigned int *value)
 {
     while (*target != '\0' && *target != '?')
         target++;
-    if (strncmp(target, "?ms=", strlen("?ms=")) != 0)
-        return false;
-    target += strlen("?ms=");
+    do {
+        if (*target == '\0')
+            return false;
+        target++;
+        if (strncmp(target, name, strlen(name)) == 0)
+            break;
+        while (*target != '\0' && *target != '&')
+            target++;
+    } while (true);
+    target += strlen(name);
     const char *first = target;
-    for (*delay = 0; *target >= '0' && *target <= '9'; target++) {
-        *delay = *delay * 10 + (unsigned int)(*target - '0');
-        if (*delay > SLOW_MAX)
+    for (*value = 0; *target >= '0' && *target <= '9'; target++) {
+        *value = *value * 10 + (unsigned int)(*target - '0');
+        if (*value > most)
             return false;
     }
-    return target > first && *target == '\0';
+    return target > first && (*target == '\0' || *target == '&');
 }
 
 static void answer_slow(struct page *page)
 {
     unsigned int delay;
 
-    if (!slow_delay(page->request->target, &delay)) {
+    if (!query_number(page->request->target, "ms=", SLOW_MAX, &delay)) {
         pages_error(page, 400);
         return;
     }
@@ -149,6 +161,23 @@ static void answer_echo(struct page *page)
                                        .content_type = "application/octet-stream",
                                        .body = page->upload,
                                        .length = page->upload_length};
+}
+
+/* Prints numbered lines on the console, as fast as it takes them, and answers
+ * then: whoever reads the console can tell whether one is missing. */
+static void answer_print(struct page *page)
+{
+    unsigned int lines, from;
+
+    if (!query_number(page->request->target, "lines=", LINES_MAX, &lines)) {
+        pages_error(page, 400);
+        return;
+    }
+    if (!query_number(page->request->target, "from=", LINE_NUMBER_MAX, &from))
+        from = 1;
+    for (unsigned int i = 0; i < lines; i++)
+        console_print("%s: line %u\n", runtime_config()->name, from + i);
+    respond_text(page, "text/plain", format(page->text, sizeof page->text, "printed %u lines\n", lines));
 }
 
 static void answer_crash(struct page *page)

@@ -72,13 +72,14 @@ def show(config: Config, output: str, origin: bool) -> None:
 def _problems(config: Config) -> Iterator[JitsuError]:
     """What the driver has against the services, asked as the daemon asks it, but in a folder of its own."""
     from jitsu.domains.accelerator import Verdict
+    from jitsu.domains.console_keeper import ConsoleKeeper
     from jitsu.domains.qemu import QemuDriver
     from jitsu.summon.tenant import spec_of
 
     with tempfile.TemporaryDirectory(prefix="jitsu-check-") as scratch:
-        driver = QemuDriver(
-            config.daemon.instance, Path(scratch), Path(scratch), Verdict("none", ""), lambda event: None
-        )
+        place = Path(scratch)
+        consoles = ConsoleKeeper(place, place)
+        driver = QemuDriver(config.daemon.instance, place, place, consoles, Verdict("none", ""), lambda event: None)
         for service in config.services.values():
             try:
                 driver.check(spec_of(service, config.network))

@@ -10,10 +10,9 @@ from itertools import chain
 import click
 
 from jitsu.cli.moment import moment
-from jitsu.cli.options import complete_service, config_option, output_option, print_json
+from jitsu.cli.options import complete_service, config_option, known_service, output_option, print_json
 from jitsu.config import Config
 from jitsu.domains.console import ConsoleReader, newest
-from jitsu.errors import ConfigError
 
 _PAUSE = 0.2
 """Seconds between two looks at the logs."""
@@ -44,7 +43,9 @@ def command(
     count = _LINES if tail is None and since is None else tail
     with ExitStack() as stack:
         logs = config.daemon.state / "console"
-        readers = {name: stack.enter_context(closing(ConsoleReader(logs, _known(config, name)))) for name in services}
+        readers = {
+            name: stack.enter_context(closing(ConsoleReader(logs, known_service(config, name)))) for name in services
+        }
         kept = [(name, line) for name, reader in readers.items() for line in newest(reader.read(), count, since)]
         kept.sort(key=_when)
         if output == "json" and not follow:
@@ -58,13 +59,6 @@ def command(
             # The usual end of it, which needs no word.
             return 130
     return 0
-
-
-def _known(config: Config, service: str) -> str:
-    if service not in config.services:
-        known = ", ".join(config.services)
-        raise ConfigError(f"there is no service {service} in {config.path}", hint=f"the services are: {known}")
-    return service
 
 
 def _coming(readers: dict[str, ConsoleReader]) -> Iterator[Said]:

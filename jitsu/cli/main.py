@@ -16,6 +16,8 @@ from jitsu.errors import JitsuError
 _COMMANDS = {
     "completion": ("jitsu.cli.completion", "Print the script with which a shell completes what you type."),
     "config": ("jitsu.cli.config", "Check the configuration, or show what is in effect."),
+    "console": ("jitsu.cli.console", "Look at the console of a running guest, and type to it."),
+    "consoled": ("jitsu.cli.consoled", "Keep the consoles of all guests, in the foreground."),
     "demo": ("jitsu.cli.demo", "See it work: private namespaces, real guests, a client, and a waterfall."),
     "doctor": ("jitsu.cli.doctor", "Look for what would keep jitsu from working here, with a cure for each finding."),
     "image": ("jitsu.cli.image", "Build guest images from their recipes, list them, look into them."),

@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from jitsu.config import DEFAULT_PATH, Config, load
+from jitsu.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,6 +48,14 @@ def complete_service(ctx: click.Context, param: click.Parameter, incomplete: str
     config = ctx.params.get("config")
     names = config.services if isinstance(config, Config) else ()
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def known_service(config: Config, service: str) -> str:
+    """The same name, if the configuration has it. Raises ConfigError."""
+    if service not in config.services:
+        known = ", ".join(config.services)
+        raise ConfigError(f"there is no service {service} in {config.path}", hint=f"the services are: {known}")
+    return service
 
 
 def console() -> "Console":

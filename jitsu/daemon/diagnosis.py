@@ -43,8 +43,8 @@ def diagnose(path: Path) -> list[Finding]:
     findings.append(_check("accelerator", lambda: _accelerator(config)))
     findings.extend(_services(config))
     running = _daemon(config)
-    findings.append(running)
-    if running.state != "ok":
+    findings.extend(running)
+    if running[0].state != "ok":
         findings.extend(_ports(config))
     return findings
 
@@ -121,12 +121,20 @@ def _services(config: Config) -> Iterator[Finding]:
         yield _check(subject, look)
 
 
-def _daemon(config: Config) -> Finding:
+def _daemon(config: Config) -> list[Finding]:
     try:
         status = ask(config.daemon.runtime, "status")
     except JitsuError as error:
-        return Finding("daemon", "note", error.message, error.hint)
-    return Finding("daemon", "ok", f"process {status['pid']} serves {status['zone']} on {status['accelerator']}")
+        return [Finding("daemon", "note", error.message, error.hint)]
+    serves = f"process {status['pid']} serves {status['zone']} on {status['accelerator']}"
+    return [Finding("daemon", "ok", serves), _consoles(config, status["consoled"])]
+
+
+def _consoles(config: Config, consoled: int | None) -> Finding:
+    if consoled is not None:
+        return Finding("consoles", "ok", f"process {consoled} keeps them")
+    cure = f"see why it does not stay: {config.daemon.state / 'consoled.log'}, or journalctl -u jitsu-consoled"
+    return Finding("consoles", "bad", "no consoled keeps what guests print", cure)
 
 
 def _ports(config: Config) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""One daemon an instance: a locked file in the runtime folder that names its owner."""
+"""One daemon of a kind an instance: a locked file in the runtime folder that names its owner."""
 
 import fcntl
 import os
@@ -10,15 +10,17 @@ from jitsu.errors import HostError, ResourceBusy
 
 
 @contextmanager
-def runtime_folder(folder: Path) -> Iterator[Path]:
-    """Make the runtime folder and hold its lock; both are gone at the end, unless something else lives there.
+def runtime_folder(folder: Path, *, kind: str = "serve") -> Iterator[Path]:
+    """Make the runtime folder and hold the lock of a `kind` of daemon in it, `lock` for `jitsu serve` and else
+    `KIND.lock`; both are gone at the end, unless something else lives there.
 
     Raises ResourceBusy while another daemon holds it, HostError where it cannot be made.
     """
     made = not folder.exists()
     try:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        lock = _take(folder / "lock")
+        path = folder / ("lock" if kind == "serve" else f"{kind}.lock")
+        lock = _take(path, kind)
     except OSError as error:
         raise HostError(
             f"runtime folder {folder} cannot be used: {error.strerror}",
@@ -27,13 +29,13 @@ def runtime_folder(folder: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        (folder / "lock").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         os.close(lock)
         if made and not any(folder.iterdir()):
             folder.rmdir()
 
 
-def _take(path: Path) -> int:
+def _take(path: Path, kind: str) -> int:
     """Lock the file and write our process id into it."""
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -43,7 +45,7 @@ def _take(path: Path) -> int:
             owner = os.read(fd, 32).decode(errors="replace").strip()
             os.close(fd)
             raise ResourceBusy(
-                f"another jitsu serve (process {owner}) runs with {path.parent}",
+                f"another jitsu {kind} (process {owner}) runs with {path.parent}",
                 hint="stop it first, or give this one its own [daemon] instance and runtime",
             ) from None
         # A daemon that just ended has removed the file that we locked: the next one would lock a new one beside us.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jitsu.config import Config
+from jitsu.daemon.console_link import ConsoleLink
 from jitsu.daemon.control import SOCKET_NAME, ControlServer, Request
 from jitsu.daemon.lock import runtime_folder
 from jitsu.daemon.systemd import Systemd
@@ -66,10 +67,11 @@ class Daemon:
             self._verdict = await asyncio.to_thread(choose_accelerator, config.daemon.state)
             log.info("accelerator %s: %s", self._verdict.accelerator, self._verdict.reason)
             domains = runtime / "domains"
-            driver = QemuDriver(
-                config.daemon.instance, domains, config.daemon.state / "console", self._verdict, self._happened
-            )
+            consoles = ConsoleLink(runtime, config.daemon.state)
+            snapshots = config.daemon.state / "snapshots"
+            driver = QemuDriver(config.daemon.instance, domains, snapshots, consoles, self._verdict, self._happened)
             stack.callback(_remove_if_empty, domains)
+            stack.push_async_callback(consoles.close)
             stack.push_async_callback(driver.close)
             for service in config.services.values():
                 driver.check(spec_of(service, config.network))
@@ -101,12 +103,15 @@ class Daemon:
                 awake=summoner.awake,
             )
             stack.push_async_callback(summoner.close)
+            consoles.start()
             await summoner.adopt(await driver.adopt())
             stack.push_async_callback(directory.stop)
             await directory.start()
             sentinel.start()
             stack.callback(sentinel.stop)
-            control = ControlServer(runtime / SOCKET_NAME, self._handlers(summoner), ready_made=systemd.control)
+            control = ControlServer(
+                runtime / SOCKET_NAME, self._handlers(summoner, consoles), ready_made=systemd.control
+            )
             await control.start()
             stack.push_async_callback(control.stop)
             # What stands now stays: the collector need not walk through ten thousand services while somebody waits.
@@ -136,7 +141,7 @@ class Daemon:
         serving = self._summoner.serving if self._summoner is not None else 0
         return f"{serving} of {len(self._config.services)} services of {self._config.dns.zone} awake"
 
-    def _handlers(self, summoner: Summoner) -> dict[str, Any]:
+    def _handlers(self, summoner: Summoner, consoles: ConsoleLink) -> dict[str, Any]:
         async def ps(request: Request) -> Any:
             return await summoner.rows()
 
@@ -155,6 +160,7 @@ class Daemon:
         async def status(request: Request) -> Any:
             return {
                 "pid": os.getpid(),
+                "consoled": consoles.pid,
                 "accelerator": self._verdict.accelerator,
                 "accelerator_reason": self._verdict.reason,
                 "zone": self._config.dns.zone,

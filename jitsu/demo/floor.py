@@ -18,6 +18,7 @@ from pathlib import Path
 from jitsu.demo.client import PATIENCE
 from jitsu.demo.stage import CLIENT, CLIENT_LINK, Stage
 from jitsu.domains.accelerator import choose_accelerator, find_qemu
+from jitsu.domains.console_files import ConsoleFiles
 from jitsu.domains.kernel import recognise
 from jitsu.domains.qemu_arguments import Descriptors, qemu_arguments
 from jitsu.domains.qemu_process import DomainFiles, connect, listen, spawn
@@ -44,16 +45,19 @@ def floor_ms(stage: Stage, service: str) -> float:
     qemu, accelerator = find_qemu(), choose_accelerator(config.daemon.state).accelerator
     with ExitStack() as stack:
         files = DomainFiles(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jitsu-floor-"))), 0)
-        listeners = [stack.enter_context(listen(path)) for path in (files.qmp, files.console, files.ready)]
-        for path in (files.console, files.ready):
-            stack.enter_context(connect(path))
+        listeners = [stack.enter_context(listen(path)) for path in (files.qmp, files.ready)]
+        stack.enter_context(connect(files.ready))
+        console = ConsoleFiles(files.directory, 0, service)
+        console.make()
         tap = open_tap(_TAP)
         stack.callback(os.close, tap)
         _open_port(config.network.bridge)
         _prime(stack.enter_context(_known_neighbour(stage.client)))
         numbers = [listener.fileno() for listener in listeners]
-        fds = Descriptors(numbers[0], numbers[1], numbers[2], (tap,))
-        arguments = qemu_arguments(qemu, spec, recognise(spec.kernel), "floor", accelerator, fds, attended=True)
+        fds = Descriptors(numbers[0], numbers[1], (tap,))
+        arguments = qemu_arguments(
+            qemu, spec, recognise(spec.kernel), "floor", accelerator, fds, console.prefix, attended=True
+        )
         with inside(stage.client):
             connection = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
         connection.settimeout(PATIENCE)

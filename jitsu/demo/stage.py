@@ -94,13 +94,13 @@ class Stage:
         give_up = time.monotonic() + PATIENCE
         while time.monotonic() < give_up:
             try:
-                self.ask("status")
-                self._settle()
-                return
+                if self.ask("status")["consoled"] is not None:
+                    self._settle()
+                    return
             except DaemonError:
                 if self.daemon.poll() is not None:
                     break
-                time.sleep(0.02)
+            time.sleep(0.02)
         raise self._refusal()
 
     def _settle(self) -> None:

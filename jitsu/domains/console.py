@@ -5,7 +5,7 @@
 
 Every line begins with the time at which it was read, in UTC. Guests are hostile writers: lines are bounded, control
 characters are stripped, and the two files together never pass twice `LARGEST_FILE`.
-`ConsoleLog` writes them, in the daemon; `ConsoleReader` reads them, in whoever wants to know.
+`ConsoleLog` writes them, in `jitsu consoled`; `ConsoleReader` reads them, in whoever wants to know.
 """
 
 import os
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 
-from jitsu.domains.guest_stream import printable
+from jitsu.domains.guest_text import printable
 from jitsu.errors import HostError
 
 LARGEST_FILE = 256 * 1024
@@ -31,21 +31,23 @@ class ConsoleLog:
     """
 
     def __init__(self, directory: Path, service: str) -> None:
-        """Open the log. Raises `HostError` where that is not possible."""
         self._path = directory / f"{service}.log"
         self._partial = b""
         self._lost = False
-        try:
-            self._file = self._open()
-        except OSError as error:
-            raise HostError(
-                f"console log {self._path}: {(error.strerror or str(error)).lower()}",
-                hint="make the directory, or give the user that runs jitsu the right to write there",
-            ) from None
+        self._file = -1
+
+    @property
+    def unfinished(self) -> bytes:
+        """The line that has no end yet, as the guest wrote it."""
+        return self._partial
 
     def mark(self, what: str) -> None:
-        """Write a line of our own, such as `domain 12 started`."""
+        """Write a line of our own, such as `domain 12 started`; an unfinished line ends before it."""
         self._flush()
+        self.note(what)
+
+    def note(self, what: str) -> None:
+        """Write a line of our own, and let an unfinished one go on after it."""
         self._append([f"--- {what} ---"])
 
     def feed(self, data: bytes) -> None:
@@ -59,8 +61,8 @@ class ConsoleLog:
 
     def close(self) -> None:
         """Write the unfinished line and close the file; may be called twice."""
+        self._flush()
         if self._file >= 0:
-            self._flush()
             os.close(self._file)
             self._file = -1
 
@@ -81,14 +83,14 @@ class ConsoleLog:
                 self._lost = False
             os.write(self._file, block)
         except OSError:
-            # A full disk must end neither the guest nor the daemon; the gap is marked when there is room again.
+            # A full disk, or a folder that is gone, must end nobody; the gap is marked when it can be written again.
             self._lost = True
 
     def _rotate(self, coming: int) -> None:
         """Make room for `coming` bytes, and follow the path when somebody else has rotated it."""
         try:
             status = os.stat(self._path)
-            mine = os.fstat(self._file).st_ino == status.st_ino
+            mine = self._file >= 0 and os.fstat(self._file).st_ino == status.st_ino
             if mine and status.st_size + coming <= LARGEST_FILE:
                 return
             if status.st_size + coming > LARGEST_FILE:
@@ -96,7 +98,8 @@ class ConsoleLog:
         except FileNotFoundError:
             pass
         fresh = self._open()
-        os.close(self._file)
+        if self._file >= 0:
+            os.close(self._file)
         self._file = fresh
 
     def _open(self) -> int:

@@ -1,7 +1,6 @@
-"""What a guest says, taken in at a pace at which no guest can starve the event loop, and made fit to be shown."""
+"""What a guest says on its ready port, taken in at a pace at which no guest can starve the event loop."""
 
 import asyncio
-import re
 import socket
 from collections.abc import Callable
 
@@ -74,18 +73,3 @@ class GuestStream:
             return None
         except OSError:
             return b""
-
-
-_ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
-
-
-def printable(raw: bytes) -> str:
-    """A guest's text as it may be shown on a terminal: no escape sequence, control or direction-changing character.
-
-    Tabs become spaces; bytes that are no UTF-8 become U+FFFD.
-    """
-    text = raw.decode("utf-8", "replace")
-    if text.isprintable():
-        return text
-    text = _ESCAPE_SEQUENCE.sub("", text).replace("\t", " ")
-    return "".join(char for char in text if char.isprintable())

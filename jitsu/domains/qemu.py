@@ -1,7 +1,8 @@
 """The direct driver: one QEMU process a domain, nothing between it and us.
 
-The way from a summon to the guest's first instruction is `QemuDriver.launch`: bind three sockets, connect to two,
-posix_spawn. Everything else (the pidfd's reader, the console log, the monitor) waits until QEMU is on its own way.
+The way from a summon to the guest's first instruction is `QemuDriver.launch`: bind two sockets, connect to one, make
+the console's pipes, posix_spawn. Everything else (the pidfd's reader, the console, the monitor) waits until QEMU is on
+its own way.
 
 A guest's state is saved to a file and restored from it by a descriptor handed to the monitor (QMP `getfd`, `fd:`), for
 the sandbox forbids QEMU to run a program. It is restored into a blank monitor: a QEMU that has everything but a guest.
@@ -16,7 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from jitsu.domains.accelerator import Verdict, find_qemu
-from jitsu.domains.console import ConsoleLog
+from jitsu.domains.console_files import ConsoleFiles, consoles_in
+from jitsu.domains.console_keeper import UNSEEN, Consoles
 from jitsu.domains.driver import Capabilities, Domain, DomainSpec, Listener, Saver
 from jitsu.domains.kernel import recognise
 from jitsu.domains.qemu_adoption import pidfd_of, survivors, tenant_of
@@ -40,20 +42,28 @@ class QemuDriver:
     """Builds domains as QEMU processes of this user. Implements `Driver` and `Saver`.
 
     `instance` tells this host's daemons apart and must be held by one daemon at a time. `runtime_dir` is this
-    instance's own: it holds the domains' sockets and is cleared of what dead domains left behind. `logs` takes
-    the consoles; saved states go into `snapshots` beside it. `verdict` says which accelerator to use.
+    instance's own: it holds the domains' sockets and is cleared of what dead domains left behind. `snapshots` takes
+    saved states. `consoles` is told of every console. `verdict` says which accelerator to use.
     """
 
-    def __init__(self, instance: str, runtime_dir: Path, logs: Path, verdict: Verdict, listener: Listener) -> None:
-        """Make both directories where they are missing. Raises `HostError` when that fails."""
-        for directory, mode in ((runtime_dir, 0o700), (logs, 0o750)):
-            try:
-                directory.mkdir(mode=mode, parents=True, exist_ok=True)
-            except OSError as error:
-                raise HostError(f"directory {directory}: {error.strerror or error}") from None
+    def __init__(
+        self,
+        instance: str,
+        runtime_dir: Path,
+        snapshots: Path,
+        consoles: Consoles,
+        verdict: Verdict,
+        listener: Listener,
+    ) -> None:
+        """Make `runtime_dir` where it is missing. Raises `HostError` when that fails."""
+        try:
+            runtime_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise HostError(f"directory {runtime_dir}: {error.strerror or error}") from None
         self._instance = instance
         self._runtime_dir = runtime_dir
-        self._logs = logs
+        self._saved = snapshots
+        self._consoles = consoles
         self._verdict = verdict
         self._listener = listener
         self._qemu = ""
@@ -126,12 +136,11 @@ class QemuDriver:
     async def _load(self, process: QemuProcess, domain: Domain, spec: DomainSpec, identity: Identity) -> None:
         """Give a blank monitor its guest. Raises DomainError."""
         files = DomainFiles(self._runtime_dir, domain.domid)
-        log = ConsoleLog(self._logs, spec.service)
-        process.become(domain)
-        process.hear_kept_console(log)
-        log.mark(f"domain {domain.domid} restored")
+        console = self._console(process.domain)
         state = self._snapshots().open(spec)
+        process.become(domain)
         try:
+            self._consoles.began(console.become(spec.service))
             # First of all: a daemon that finds this process must know whose guest runs in it.
             files.tenant.write_text(identity.encode(), encoding="ascii")
             if spec.tells_ready:
@@ -141,7 +150,7 @@ class QemuDriver:
             await qmp.execute("getfd", {"fdname": "state"}, fd=state)
             await qmp.execute("migrate-incoming", {"uri": "fd:state"})
         except OSError as error:
-            raise DomainError(f"{files.tenant}: {error.strerror or error}") from None
+            raise DomainError(f"domain {domain.domid}: {error}") from None
         finally:
             os.close(state)
         if not await process.runs(within=RESTORE_LIMIT):
@@ -188,6 +197,11 @@ class QemuDriver:
             domid, _, kind = path.name.partition(".")
             if kind in FILE_KINDS and domid.isdecimal() and int(domid) not in self._processes:
                 path.unlink(missing_ok=True)
+        for console in list(consoles_in(self._runtime_dir)):
+            if console.domid in self._processes:
+                self._consoles.began(console)
+            else:
+                self._bury(console, UNSEEN)
         # Nothing of them was reported so far: the caller learns of a domain before the domain's first event.
         adopted = [process for process in taken if process is not None and not process.end]
         for process in adopted:
@@ -203,7 +217,7 @@ class QemuDriver:
         if self._kept is None:
             status = os.stat(self._program())
             maker = f"{self._program()} {status.st_size} {status.st_mtime_ns} {self._verdict.accelerator}"
-            self._kept = Snapshots(self._logs.with_name("snapshots"), maker)
+            self._kept = Snapshots(self._saved, maker)
         return self._kept
 
     def _program(self) -> str:
@@ -238,18 +252,17 @@ class QemuDriver:
         """Bind the sockets, connect to them, start QEMU, and watch it."""
         kernel = recognise(spec.kernel)
         files = DomainFiles(self._runtime_dir, spec.domid)
+        console = ConsoleFiles(self._runtime_dir, spec.domid, spec.service)
         with ExitStack() as ours, ExitStack() as undo:
             listeners = []
-            for path in (files.qmp, files.console, *((files.ready,) if spec.tells_ready else ())):
+            for path in (files.qmp, *((files.ready,) if spec.tells_ready else ())):
                 listeners.append(ours.enter_context(listen(path)))
                 undo.callback(path.unlink)
             numbers = [listener.fileno() for listener in listeners]
-            console = undo.enter_context(connect(files.console))
             ready = undo.enter_context(connect(files.ready)) if spec.tells_ready else None
-            log = None if incoming else ConsoleLog(self._logs, spec.service)
-            if log is not None:
-                undo.callback(log.close)
-            fds = Descriptors(numbers[0], numbers[1], numbers[2] if spec.tells_ready else None, tuple(taps))
+            console.make()
+            undo.callback(console.unlink)
+            fds = Descriptors(numbers[0], numbers[1] if spec.tells_ready else None, tuple(taps))
             arguments = qemu_arguments(
                 self._program(),
                 spec,
@@ -257,6 +270,7 @@ class QemuDriver:
                 self._instance,
                 self._verdict.accelerator,
                 fds,
+                console.prefix,
                 paused=paused,
                 attended=True,
                 incoming=incoming,
@@ -265,11 +279,8 @@ class QemuDriver:
             pid, pidfd = spawn(arguments, [*numbers, *taps], files.stderr)
             undo.pop_all()
         process = self._watch(Domain(spec.service, spec.domid, pid, spec.fingerprint), pidfd, files)
-        if log is None:
-            process.keep_console(console)
-        else:
-            log.mark(f"domain {spec.domid} started")
-            process.hear_console(log, console)
+        if not incoming:
+            self._consoles.began(console)
         if ready is not None:
             process.hear_ready(ready)
         return process
@@ -278,21 +289,17 @@ class QemuDriver:
         """Take over one process, silent as yet; None when it is gone or had to be killed."""
         files = DomainFiles(self._runtime_dir, identity.domid)
         tenant = tenant_of(identity, files.tenant)
-        # First of all, and outside of what ends a domain: that a log cannot be written is no fault of the guest's.
-        log = None if tenant is None else ConsoleLog(self._logs, tenant.service)
         pidfd = pidfd_of(pid, identity)
         if pidfd is None:
-            if log is not None:
-                log.close()
             return None
         who = tenant or identity
         process = self._watch(Domain(who.service, identity.domid, pid, who.fingerprint), pidfd, files)
         process.silence()
         try:
-            if log is None:
+            if tenant is None:
                 raise DomainError(f"domain {identity.domid}: a blank monitor")
-            log.mark(f"domain {identity.domid} adopted; what it printed meanwhile is lost")
-            process.hear_console(log, connect(files.console))
+            if not self._console(process.domain).output.exists():
+                raise DomainError(f"domain {identity.domid}: its console is gone")
             status = (await (await process.monitor()).execute("query-status")).get("status")
             if status not in ("running", "paused"):
                 raise DomainError(f"domain {identity.domid}: it is {status}")
@@ -316,7 +323,17 @@ class QemuDriver:
         return process
 
     def _forget(self, domain: Domain) -> None:
-        del self._processes[domain.domid]
+        self._bury(self._console(domain), self._processes.pop(domain.domid).end)
+
+    def _console(self, domain: Domain) -> ConsoleFiles:
+        return ConsoleFiles(self._runtime_dir, domain.domid, domain.service)
+
+    def _bury(self, console: ConsoleFiles, why: str) -> None:
+        """A console whose domain is gone. That of a blank monitor has printed nothing."""
+        if console.service:
+            self._consoles.ended(console, why)
+        else:
+            console.unlink()
 
     def _process(self, domain: Domain) -> QemuProcess:
         process = self._processes.get(domain.domid)

@@ -9,6 +9,7 @@ Options are those of QEMU 7.2 (`qemu-system-x86_64 -M microvm,help`, docs/system
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote, unquote
 
 from jitsu.domains.driver import DomainSpec
@@ -76,7 +77,6 @@ class Descriptors:
     """
 
     qmp: int
-    console: int
     ready: int | None = None
     taps: tuple[int, ...] = ()
 
@@ -104,6 +104,7 @@ def qemu_arguments(
     instance: str,
     accelerator: str,
     fds: Descriptors,
+    console: Path,
     *,
     paused: bool = False,
     attended: bool = False,
@@ -111,9 +112,9 @@ def qemu_arguments(
 ) -> list[str]:
     """The argument vector, program first, of the QEMU that is to run `spec`.
 
-    `accelerator` is `kvm` or `tcg`. With `paused` the guest does not run before a `cont` by QMP. With `attended`
-    somebody has connected to the console and the ready port already: QEMU takes these connections before it starts
-    the guest, so that no byte of the guest's can be lost; without, it drops what is said while nobody listens.
+    `accelerator` is `kvm` or `tcg`. `console` is the path of its two pipes without `.in` and `.out`. With `paused` the
+    guest does not run before a `cont` by QMP. With `attended` somebody has connected to the ready port already: QEMU
+    takes that connection before it starts the guest; without, it drops what is said while nobody listens.
     With `incoming` QEMU waits for a guest's saved state. What a microvm boots is part of that state, so it is not told
     a kernel; a q35 has firmware tables and option ROMs that depend on it.
     Raises `DomainError` as `machine_for` does.
@@ -133,9 +134,8 @@ def qemu_arguments(
     if bus == "device":
         arguments += ["-global", "virtio-mmio.force-legacy=false"]
     arguments += ["-chardev", f"socket,id=qmp,fd={fds.qmp},server=on,wait=off", "-qmp", "chardev:qmp"]
-    wait = "on" if attended else "off"
-    arguments += ["-chardev", f"socket,id=console,fd={fds.console},server=on,wait={wait}"]
-    arguments += ["-serial", "chardev:console"]
+    # A comma ends the path unless it is doubled.
+    arguments += ["-chardev", "pipe,id=console,path=" + str(console).replace(",", ",,"), "-serial", "chardev:console"]
     for index, tap in enumerate(fds.taps):
         # No offloads to turn off: a plain tap (no IFF_VNET_HDR) makes QEMU withdraw them all from the guest.
         nic = f"virtio-net-{bus},netdev=net{index},mac={nic_mac(spec.mac, index)}"
@@ -143,6 +143,7 @@ def qemu_arguments(
         nic += ",romfile=" if bus == "pci" else ""
         arguments += ["-netdev", f"tap,id=net{index},fd={tap}", "-device", nic]
     if fds.ready is not None:
+        wait = "on" if attended else "off"
         arguments += ["-chardev", f"socket,id=ready,fd={fds.ready},server=on,wait={wait}"]
         arguments += ["-device", f"virtio-serial-{bus},max_ports=2"]
         arguments += ["-device", f"virtserialport,chardev=ready,name={READY_PORT}"]

@@ -1,4 +1,4 @@
-"""One QEMU process from outside: started by posix_spawn, watched by pidfd, heard on three sockets.
+"""One QEMU process from outside: started by posix_spawn, watched by pidfd, heard on two sockets.
 
 The sockets exist before the process does. Each of them listens when QEMU inherits it, so that the daemon connects
 without waiting for anybody, what the guest says first is in good hands, and a later daemon finds the same paths.
@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jitsu.domains.console import ConsoleLog
 from jitsu.domains.driver import Domain, DomainEvent, Happening, Listener
-from jitsu.domains.guest_stream import GuestStream, printable
+from jitsu.domains.guest_text import printable
 from jitsu.domains.qmp import QmpClient
 from jitsu.domains.ready_port import ReadyPort
 from jitsu.errors import DomainError, HostError, ResourceBusy
@@ -26,8 +25,8 @@ from jitsu.errors import DomainError, HostError, ResourceBusy
 PATIENCE = 2.0
 """Seconds that QEMU has to end by itself before it is killed."""
 
-FILE_KINDS = ("qmp", "console", "ready", "stderr", "tenant")
-"""The names after the dot of a domain's files."""
+FILE_KINDS = ("qmp", "ready", "stderr", "tenant")
+"""The names after the dot of a domain's files; those of its console are `ConsoleFiles`."""
 
 DISMISSED = "it was dismissed"
 """The end of a process that ended because it was told to."""
@@ -46,7 +45,7 @@ _END_REASONS = {
 @dataclass(frozen=True, slots=True)
 class DomainFiles:
     """Where a domain's sockets, QEMU's own messages, and for a blank monitor that became a service's domain the name of
-    that lie: `DOMID.qmp`, `.console`, `.ready`, `.stderr`, `.tenant`."""
+    that lie: `DOMID.qmp`, `.ready`, `.stderr`, `.tenant`."""
 
     directory: Path
     domid: int
@@ -54,10 +53,6 @@ class DomainFiles:
     @property
     def qmp(self) -> Path:
         return self.directory / f"{self.domid}.qmp"
-
-    @property
-    def console(self) -> Path:
-        return self.directory / f"{self.domid}.console"
 
     @property
     def ready(self) -> Path:
@@ -82,7 +77,7 @@ class DomainFiles:
         return ""
 
     def unlink(self) -> None:
-        for path in (self.qmp, self.console, self.ready, self.stderr, self.tenant):
+        for path in (self.qmp, self.ready, self.stderr, self.tenant):
             path.unlink(missing_ok=True)
 
 
@@ -165,9 +160,6 @@ class QemuProcess:
         self._silent = False
         self._dismissed = False
         self._unsaid: list[DomainEvent] = []
-        self._log: ConsoleLog | None = None
-        self._console: socket.socket | None = None
-        self._streams: list[GuestStream | ReadyPort] = []
         self._ready: ReadyPort | None = None
         self._runs = asyncio.Event()
         self._qmp: asyncio.Task[QmpClient] | None = None
@@ -175,28 +167,12 @@ class QemuProcess:
         self._burial: asyncio.Task[None] | None = None
         self._loop.add_reader(pidfd, self._process_ended)
 
-    def hear_console(self, log: ConsoleLog, console: socket.socket) -> None:
-        """Write what the guest prints to `log`; both are this object's from here on."""
-        self._log = log
-        self._streams.append(GuestStream(console, log.feed))
-
-    def keep_console(self, console: socket.socket) -> None:
-        """Hold a connection for `hear_kept_console`: a blank monitor has nobody whose log it could be written to."""
-        self._console = console
-
-    def hear_kept_console(self, log: ConsoleLog) -> None:
-        """Write what the guest prints from now on to `log`, which is this object's from here on."""
-        console, self._console = self._console, None
-        if console is not None:
-            self.hear_console(log, console)
-
     def hear_ready(self, ready: socket.socket, *, booted: bool = False) -> None:
         """Wait for the guest to say that it listens; the connection is this object's from here on.
 
         One that `booted` has said so before, and is waited for as soon as it is woken.
         """
         self._ready = ReadyPort(ready, self._became_ready, booted=booted)
-        self._streams.append(self._ready)
 
     @property
     def was_ready(self) -> bool:
@@ -285,10 +261,8 @@ class QemuProcess:
             await self._burial
             return
         self._stop_watching()
-        for stream in self._streams:
-            stream.drain()
-        if self._log is not None:
-            self._log.close()
+        if self._ready is not None:
+            self._ready.drain()
         if self._qmp is not None:
             self._qmp.cancel()
             await self._hang_up(self._qmp)
@@ -315,14 +289,11 @@ class QemuProcess:
 
     async def _bury(self, status: "os.waitid_result | None") -> None:
         """Hear the last words, find out why the process ended, remove what is left, report."""
-        for stream in self._streams:
-            stream.drain()
+        if self._ready is not None:
+            self._ready.drain()
         await self._hear_why()
         good = self._shutdown_reason == "guest-shutdown"
         self.end = "the guest shut down" if good else self._why(status)
-        if self._log is not None:
-            self._log.mark(f"domain {self.domain.domid} ended: {self.end}")
-            self._log.close()
         self._files.unlink()
         self._forget(self.domain)
         self._gone.set()
@@ -364,8 +335,6 @@ class QemuProcess:
             self._loop.remove_reader(self._pidfd)
             os.close(self._pidfd)
             self._pidfd = -1
-        if self._console is not None:
-            self._console.close()
 
     @staticmethod
     async def _hang_up(qmp: "asyncio.Task[QmpClient]") -> None:

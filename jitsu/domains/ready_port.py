@@ -13,7 +13,8 @@ import socket
 import time
 from collections.abc import Callable
 
-from jitsu.domains.guest_stream import GuestStream, printable
+from jitsu.domains.guest_stream import GuestStream
+from jitsu.domains.guest_text import printable
 from jitsu.errors import DomainError
 
 LONGEST_LINE = 256

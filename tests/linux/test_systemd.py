@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +22,7 @@ import jitsu.daemon
 from jitsu.daemon.client import ask
 from jitsu.demo.stage import interface_names
 from jitsu.domains.probe_guest import pvh_elf
+from tests.kept_console import kept_console
 from tests.open_files import open_files
 
 UNITS = Path(jitsu.daemon.__file__).parent / "units"
@@ -120,6 +121,9 @@ class Host:
                 ended = child.wait()
         assert ended == code, self.said()
 
+    def console(self) -> str:
+        return "\n".join(kept_console(self.folder / "state" / "console", "www"))
+
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
@@ -147,6 +151,13 @@ def ps(control: Path) -> list[dict[str, Any]]:
         client.sendall(b'{"do": "ps"}\n')
         rows: list[dict[str, Any]] = json.loads(client.recv(65536))["result"]
         return rows
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    give_up = time.monotonic() + PATIENCE
+    while not condition() and time.monotonic() < give_up:
+        time.sleep(0.02)
+    assert condition()
 
 
 def listening(family: int, kind: int, address: Any) -> socket.socket:
@@ -279,19 +290,46 @@ def test_the_sandbox_of_the_unit_leaves_enough(host: Host, sockets: list[socket.
 
 
 def test_systemd_finds_no_fault_with_the_units(tmp_path: Path) -> None:
-    service = (UNITS / "jitsu.service").read_text()
-    assert "ExecStart=/usr/local/bin/jitsu serve\n" in service
-    (tmp_path / "jitsu.service").write_text(service.replace("/usr/local/bin/jitsu", "/bin/true"))
-    (tmp_path / "jitsu.socket").write_text((UNITS / "jitsu.socket").read_text())
+    names = ["jitsu-consoled.service", "jitsu.service", "jitsu.socket"]
+    assert sorted(path.name for path in UNITS.iterdir()) == names
+    for name, command in zip(names, ("consoled", "serve", ""), strict=True):
+        unit = (UNITS / name).read_text()
+        assert not command or f"ExecStart=/usr/local/bin/jitsu {command}\n" in unit
+        (tmp_path / name).write_text(unit.replace("/usr/local/bin/jitsu", "/bin/true"))
 
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", "jitsu.service", "jitsu.socket"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
+        ["systemd-analyze", "verify", "--man=no", *names], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_daemon_leaves_a_consoled_that_systemd_started_to_systemd(host: Host) -> None:
+    """One that dies is not replaced by one of the daemon's own while systemd may be about to start it again."""
+    command = [*host.command[:3], "consoled", *host.command[4:]]
+    environment = {"PATH": os.environ["PATH"], "NOTIFY_SOCKET": host.manager.address}
+    # As the unit has it: no capability is left.
+    confined = ("setpriv", "--no-new-privs", "--bounding-set=-all")
+    children = []
+    try:
+        children.append(subprocess.Popen([*confined, *command], env=environment, stderr=subprocess.DEVNULL))
+        assert host.manager.wait_for("READY=1") == "READY=1\nSTATUS=keeping 0 consoles"
+        with host.serve():
+            host.manager.wait_for("READY=1\nSTATUS=0 of 1")
+            wait_until(lambda: ask(host.runtime, "status")["consoled"] == children[0].pid)
+            assert dig("www.jitsu.test") == "10.9.0.10"
+            wait_until(lambda: "domain 1 started" in host.console())
+            children[0].kill()
+            wait_until(lambda: ask(host.runtime, "status")["consoled"] is None)
+            children.append(subprocess.Popen([*confined, *command], env=environment, stderr=subprocess.DEVNULL))
+            wait_until(lambda: ask(host.runtime, "status")["consoled"] == children[1].pid)
+            wait_until(lambda: "consoled was started again" in host.console())
+        # The daemon has ended, and this one is not its own.
+        assert children[1].poll() is None
+        assert sorted(path.name for path in host.runtime.iterdir()) == ["consoled.lock", "consoled.sock"]
+    finally:
+        for child in children:
+            child.terminate()
+            child.wait(PATIENCE)
 
 
 def test_a_watchdog_has_time_for_more_than_one_sign_of_life() -> None:

@@ -10,6 +10,7 @@ from jitsu.domains.kernel import Kernel, KernelFormat
 from jitsu.domains.qemu_arguments import Descriptors, Identity, machine_for, qemu_arguments
 from jitsu.errors import DomainError
 
+CONSOLE = Path("/run/a,b/12.console.hello")
 QEMU = "/usr/bin/qemu-system-x86_64"
 SPEC = DomainSpec(
     service="hello",
@@ -27,8 +28,8 @@ def kernel(format_: KernelFormat) -> Kernel:
 
 
 def test_unikernel() -> None:
-    fds = Descriptors(qmp=7, console=8, ready=9, taps=(10,))
-    arguments = qemu_arguments(QEMU, SPEC, kernel(KernelFormat.PVH_ELF), "edge", "tcg", fds, attended=True)
+    fds = Descriptors(qmp=7, ready=9, taps=(10,))
+    arguments = qemu_arguments(QEMU, SPEC, kernel(KernelFormat.PVH_ELF), "edge", "tcg", fds, CONSOLE, attended=True)
     assert arguments == [
         *(QEMU, "-name", "guest=jitsu/edge/hello/12/a1b2c3"),
         "-M",
@@ -40,7 +41,7 @@ def test_unikernel() -> None:
         *("-kernel", "/srv/hello.elf", "-append", "name=hello ip=10.0.9.2/24 gw=10.0.9.1"),
         *("-global", "virtio-mmio.force-legacy=false"),
         *("-chardev", "socket,id=qmp,fd=7,server=on,wait=off", "-qmp", "chardev:qmp"),
-        *("-chardev", "socket,id=console,fd=8,server=on,wait=on", "-serial", "chardev:console"),
+        *("-chardev", "pipe,id=console,path=/run/a,,b/12.console.hello", "-serial", "chardev:console"),
         *("-netdev", "tap,id=net0,fd=10"),
         *("-device", "virtio-net-device,netdev=net0,mac=52:54:00:00:09:02"),
         *("-chardev", "socket,id=ready,fd=9,server=on,wait=on"),
@@ -51,8 +52,8 @@ def test_unikernel() -> None:
 
 def test_stock_linux() -> None:
     spec = replace(SPEC, memory=(256 << 20) + 1, vcpus=2, initrd=Path("/srv/initrd"), cmdline="console=ttyS0")
-    fds = Descriptors(qmp=7, console=8, taps=(10, 11))
-    arguments = qemu_arguments(QEMU, spec, kernel(KernelFormat.BZIMAGE), "edge", "kvm", fds, paused=True)
+    fds = Descriptors(qmp=7, taps=(10, 11))
+    arguments = qemu_arguments(QEMU, spec, kernel(KernelFormat.BZIMAGE), "edge", "kvm", fds, CONSOLE, paused=True)
     assert arguments == [
         *(QEMU, "-name", "guest=jitsu/edge/hello/12/a1b2c3"),
         *("-M", "q35,usb=off,sata=off,smbus=off,vmport=off,mem-merge=off,dump-guest-core=off"),
@@ -61,7 +62,7 @@ def test_stock_linux() -> None:
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
         *("-kernel", "/srv/hello.elf", "-append", "console=ttyS0", "-initrd", "/srv/initrd"),
         *("-chardev", "socket,id=qmp,fd=7,server=on,wait=off", "-qmp", "chardev:qmp"),
-        *("-chardev", "socket,id=console,fd=8,server=on,wait=off", "-serial", "chardev:console"),
+        *("-chardev", "pipe,id=console,path=/run/a,,b/12.console.hello", "-serial", "chardev:console"),
         *("-netdev", "tap,id=net0,fd=10"),
         *("-device", "virtio-net-pci,netdev=net0,mac=52:54:00:00:09:02,romfile="),
         *("-netdev", "tap,id=net1,fd=11"),

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from jitsu.domains.accelerator import Verdict
+from jitsu.domains.console_files import consoles_in
+from jitsu.domains.console_keeper import ConsoleKeeper
 from jitsu.domains.driver import Domain, DomainEvent, DomainSpec, Happening
 from jitsu.domains.probe_guest import pvh_elf
 from jitsu.domains.qemu import QemuDriver
@@ -25,6 +27,8 @@ import json, os, re, signal, socket, sys, time
 fds = dict(re.findall(r"socket,id=(\\w+),fd=(\\d+)", " ".join(sys.argv)))
 listening = {{name: socket.socket(fileno=int(fd)) for name, fd in fds.items()}}
 def accept(name):
+    if name == "console":
+        return open(re.search(r"pipe,id=console,path=(\\S+)", " ".join(sys.argv))[1] + ".out", "r+b", buffering=0)
     return listening[name].accept()[0].makefile("rwb", buffering=0)
 def monitor(*events):
     qmp = accept("qmp")
@@ -55,6 +59,11 @@ class Listened(list[DomainEvent]):
                 await self._news.wait()
 
 
+def said(tmp_path: Path) -> list[str]:
+    """What the console's log holds, without the times."""
+    return [line.split(" ", 1)[1] for line in kept_console(tmp_path / "logs")]
+
+
 @pytest.fixture
 def spec(tmp_path: Path) -> DomainSpec:
     kernel = tmp_path / "kernel"
@@ -73,13 +82,15 @@ async def driving(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
     events = Listened()
-    driver = QemuDriver("test", tmp_path / "run", tmp_path / "logs", Verdict("tcg", ""), events)
+    keeper = ConsoleKeeper(tmp_path / "run", tmp_path / "logs")
+    driver = QemuDriver("test", tmp_path / "run", tmp_path / "saved", keeper, Verdict("tcg", ""), events)
     try:
         yield driver, events
     finally:
         for process in list(driver._processes.values()):
             await process.destroy(signal.SIGKILL)
         await driver.close()
+        keeper.close()
     assert list((tmp_path / "run").iterdir()) == []
 
 
@@ -107,7 +118,7 @@ console.write(b"bye\\n")
         await driver.destroy(domain)
         with pytest.raises(DomainError, match=r"domain 12 \(hello\): is not running here"):
             await driver.pause(domain)
-    lines = [line.split(" ", 1)[1] for line in kept_console(tmp_path / "logs")]
+    lines = said(tmp_path)
     assert lines == [
         *("--- domain 12 started ---", "booting", "bye"),
         "--- domain 12 ended: the guest shut down ---",
@@ -166,7 +177,7 @@ time.sleep(60)
 
 
 async def test_what_is_inherited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: DomainSpec) -> None:
-    """The three sockets and the tap under their numbers, no secret of the daemon's, a session of its own."""
+    """The two sockets and the tap under their numbers, no secret of the daemon's, a session of its own."""
     script = """
 console = accept("console")
 inherited = []
@@ -191,15 +202,15 @@ time.sleep(60)
         await driver.destroy(domain)
         assert events == []
     os.close(kept)
-    lines = [line.split(" ", 1)[1] for line in kept_console(tmp_path / "logs")]
+    lines = said(tmp_path)
     assert f"{fd} {tap}" in lines
     assert "env ['PATH']" in lines
     assert "leads True" in lines
     assert not any(str(spec.kernel) in line for line in lines)
     assert f"1 {tmp_path}/run/12.stderr" in lines
     assert "0 /dev/null" in lines
-    # QMP, console, ready, and the console's connection.
-    assert sum(line.endswith(" socket") for line in lines) == 4
+    # QMP and ready.
+    assert sum(line.endswith(" socket") for line in lines) == 2
 
 
 async def test_a_qemu_that_ignores_sigterm_is_killed(
@@ -218,26 +229,30 @@ async def test_a_qemu_that_ignores_sigterm_is_killed(
         assert events == []
 
 
-async def test_close_takes_in_what_has_been_said_and_lets_the_process_run(
+async def test_a_driver_that_closes_lets_the_process_and_its_console_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: DomainSpec
 ) -> None:
     script = """
 console, ready = accept("console"), accept("ready")
 console.write(b"one\\n")
-time.sleep(0.003)
-console.write(b"two, while the stream rests\\n")
 ready.write(b"ready hello 1\\n")
+time.sleep(0.2)
+console.write(b"two, when no driver is there\\n")
 time.sleep(60)
 """
     async with driving(tmp_path, monkeypatch, script) as (driver, events):
         domain = await driver.launch(spec, [])
         await events.count(1)
         await driver.close()
+        async with asyncio.timeout(5):
+            while "two, when no driver is there" not in said(tmp_path):  # noqa: ASYNC110 - a log has no event
+                await asyncio.sleep(0.01)
         os.kill(domain.handle, signal.SIGKILL)
         await asyncio.to_thread(os.waitpid, domain.handle, 0)
         DomainFiles(tmp_path / "run", 12).unlink()
-    lines = [line.split(" ", 1)[1] for line in kept_console(tmp_path / "logs")]
-    assert lines == ["--- domain 12 started ---", "one", "two, while the stream rests"]
+        [console] = consoles_in(tmp_path / "run")
+        console.unlink()
+    assert said(tmp_path) == ["--- domain 12 started ---", "one", "two, when no driver is there"]
 
 
 async def test_prepare_fails_with_the_words_of_a_qemu_that_fails(
@@ -279,7 +294,8 @@ async def test_a_domid_is_used_once_and_another_domains_sockets_stay(
             await driver.launch(spec, [])
         assert caught.value.message == f"socket {tmp_path}/run/12.qmp: exists already"
         assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
-            *("12.console", "12.qmp", "12.ready", "12.stderr")
+            *("12.console.hello.in", "12.console.hello.kept", "12.console.hello.out"),
+            *("12.qmp", "12.ready", "12.stderr"),
         ]
         stranger = Domain("hello", 12, domain.handle + 1)
         await driver.destroy(stranger)
@@ -309,7 +325,14 @@ async def test_a_launch_that_fails_leaves_no_file(
     ],
 )
 def test_check(tmp_path: Path, spec: DomainSpec, memory: int, cmdline: str, says: str) -> None:
-    driver = QemuDriver("test", tmp_path / "run", tmp_path / "logs", Verdict("tcg", ""), lambda event: None)
+    driver = QemuDriver(
+        "test",
+        tmp_path / "run",
+        tmp_path / "saved",
+        ConsoleKeeper(tmp_path, tmp_path),
+        Verdict("tcg", ""),
+        lambda event: None,
+    )
     refused = DomainSpec("hello", 1, spec.kernel, memory, cmdline, "52:54:00:00:00:01")
     with pytest.raises(DomainError) as caught:
         driver.check(refused)
@@ -317,7 +340,14 @@ def test_check(tmp_path: Path, spec: DomainSpec, memory: int, cmdline: str, says
 
 
 def test_check_of_files_and_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: DomainSpec) -> None:
-    driver = QemuDriver("test", tmp_path / "run", tmp_path / "logs", Verdict("tcg", ""), lambda event: None)
+    driver = QemuDriver(
+        "test",
+        tmp_path / "run",
+        tmp_path / "saved",
+        ConsoleKeeper(tmp_path, tmp_path),
+        Verdict("tcg", ""),
+        lambda event: None,
+    )
     absent = tmp_path / "absent"
     with pytest.raises(DomainError, match=r"initrd .*absent is missing or cannot be read"):
         driver.check(DomainSpec("hello", 1, spec.kernel, 1 << 24, "", "", initrd=absent))
@@ -327,7 +357,14 @@ def test_check_of_files_and_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(HostError, match="qemu-system-x86_64 is not in PATH"):
         driver.check(spec)
     with pytest.raises(HostError, match="Not a directory"):
-        QemuDriver("test", spec.kernel / "run", tmp_path, Verdict("tcg", ""), lambda event: None)
+        QemuDriver(
+            "test",
+            spec.kernel / "run",
+            tmp_path / "saved",
+            ConsoleKeeper(tmp_path, tmp_path),
+            Verdict("tcg", ""),
+            lambda event: None,
+        )
 
 
 def test_a_complaint_is_the_last_line_that_is_one(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from jitsu.domains import qemu
 from jitsu.domains.accelerator import PROBE_TURNS, Verdict, choose_accelerator
 from jitsu.domains.accelerator import _run as run_probe
 from jitsu.domains.console import LARGEST_FILE
+from jitsu.domains.console_keeper import ConsoleKeeper
 from jitsu.domains.driver import Domain, DomainEvent, DomainSpec, Happening
 from jitsu.domains.kernel import Kernel, KernelFormat
 from jitsu.domains.probe_guest import LOAD_ADDRESS, probe_guest, pvh_elf
@@ -61,10 +62,11 @@ class Host:
         self.path = path
         self.events: list[DomainEvent] = []
         self.drivers: list[QemuDriver] = []
+        self.keeper = ConsoleKeeper(path / "run", path / "logs")
         self._news = asyncio.Event()
 
     def driver(self, instance: str = INSTANCE) -> QemuDriver:
-        driver = QemuDriver(instance, self.path / "run", self.path / "logs", TCG, self._take)
+        driver = QemuDriver(instance, self.path / "run", self.path / "saved", self.keeper, TCG, self._take)
         self.drivers.append(driver)
         return driver
 
@@ -103,6 +105,7 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
     yield place
     for driver in place.drivers:
         await driver.close()
+    place.keeper.close()
     for pid in survivors(INSTANCE):
         os.kill(pid, signal.SIGKILL)
 
@@ -154,7 +157,8 @@ async def test_destroy_leaves_nothing_and_reports_nothing(host: Host) -> None:
     driver = host.driver()
     domain = await driver.launch(host.spec(saying(b"here\n", HALT)), [])
     await host.until(lambda: "here" in host.said())
-    assert host.files() == ["1.console", "1.qmp", "1.ready", "1.stderr"]
+    console = [f"1.console.hello.{end}" for end in ("in", "kept", "out")]
+    assert host.files() == [*console, "1.qmp", "1.ready", "1.stderr"]
     await driver.destroy(domain)
     assert host.files() == []
     with pytest.raises(ProcessLookupError):
@@ -215,11 +219,13 @@ async def test_a_daemon_that_was_killed_is_succeeded(host: Host) -> None:
         import asyncio, os, signal
         from pathlib import Path
         from jitsu.domains.accelerator import Verdict
+        from jitsu.domains.console_keeper import ConsoleKeeper
         from jitsu.domains.driver import DomainSpec
         from jitsu.domains.qemu import QemuDriver
         async def main():
             place = Path({str(host.path)!r})
-            driver = QemuDriver({INSTANCE!r}, place / "run", place / "logs", Verdict("tcg", ""), print)
+            keeper = ConsoleKeeper(place / "run", place / "logs")
+            driver = QemuDriver({INSTANCE!r}, place / "run", place, keeper, Verdict("tcg", ""), print)
             spec = DomainSpec("hello", 7, Path({str(spec.kernel)!r}), 1 << 24, "", {spec.mac!r}, fingerprint="f,/1")
             print((await driver.launch(spec, [])).handle, flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
@@ -245,7 +251,7 @@ async def test_what_cannot_be_adopted_is_ended_and_dead_ones_files_are_removed(h
     domains = [await first.launch(host.spec(saying(b"here\n", HALT), domid), []) for domid in (1, 2, 3)]
     await host.until(lambda: host.said().count("here") == 3)
     await first.close()
-    (host.path / "run" / "1.console").unlink()
+    (host.path / "run" / "1.console.hello.out").unlink()
     (host.path / "run" / "2.qmp").unlink()
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(host.path / "run" / "44.qmp"))

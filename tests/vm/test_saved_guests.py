@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from jitsu.domains.accelerator import Verdict, choose_accelerator
+from jitsu.domains.console_keeper import ConsoleKeeper
 from jitsu.domains.driver import Domain, DomainEvent, DomainSpec, Happening
 from jitsu.domains.qemu import QemuDriver
 from jitsu.domains.qemu_adoption import identity_of, survivors
@@ -40,12 +41,14 @@ class Wired:
         self.folder = folder
         self.events: list[DomainEvent] = []
         self.drivers: list[QemuDriver] = []
+        self.keeper = ConsoleKeeper(folder / "run", folder / "console")
         self._hello = hello
         self._news = asyncio.Event()
 
     def driver(self) -> QemuDriver:
         verdict = Verdict(choose_accelerator(self.folder).accelerator, "")
-        driver = QemuDriver(INSTANCE, self.folder / "run", self.folder / "console", verdict, self._take)
+        run, saved = self.folder / "run", self.folder / "snapshots"
+        driver = QemuDriver(INSTANCE, run, saved, self.keeper, verdict, self._take)
         self.drivers.append(driver)
         return driver
 
@@ -104,6 +107,7 @@ async def wired(tmp_path: Path, hello: Path) -> AsyncIterator[Wired]:
     yield place
     for driver in place.drivers:
         await driver.close()
+    place.keeper.close()
     for pid in survivors(INSTANCE):
         os.kill(pid, signal.SIGKILL)
 

@@ -1,6 +1,8 @@
 /* The serial console: a 16550 at the first PC serial port. */
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "clock.h"
 #include "console.h"
 #include "cpu.h"
 
@@ -16,8 +18,10 @@
 #define LINE_8N1 0x03
 #define TRANSMITTER_EMPTY 0x20
 /* A port that is not there reads as all ones and so as empty.  One whose other
- * end has stopped reading must not stop the guest: bytes are lost instead. */
-#define STATUS_READS 100000
+ * end has stopped reading must not stop the guest: it waits once for so many
+ * ticks of the counter, about a second, and until there is room again bytes are
+ * lost. */
+#define PATIENCE (1ULL << 31)
 
 void console_init(void)
 {
@@ -26,13 +30,29 @@ void console_init(void)
     out8(UART_FIFO_CONTROL, FIFO_ENABLE);
 }
 
+static bool has_room(void)
+{
+    static bool deaf;
+
+    if (in8(UART_LINE_STATUS) & TRANSMITTER_EMPTY) {
+        deaf = false;
+        return true;
+    }
+    const uint64_t begin = clock_ticks();
+    while (!deaf) {
+        if (in8(UART_LINE_STATUS) & TRANSMITTER_EMPTY)
+            return true;
+        deaf = clock_ticks() - begin > PATIENCE;
+    }
+    return false;
+}
+
 void console_write(const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
         /* The FIFO takes a burst: asking once for each saves half the exits. */
-        if (i % FIFO_SIZE == 0)
-            for (unsigned int n = 0; n < STATUS_READS && !(in8(UART_LINE_STATUS) & TRANSMITTER_EMPTY); n++)
-                ;
+        if (i % FIFO_SIZE == 0 && !has_room())
+            return;
         out8(UART_DATA, (uint8_t)text[i]);
     }
 }
