@@ -65,7 +65,7 @@ class NetworkConfig:
 class LimitsConfig:
     """[limits]: how much all guests together may take, how long a guest may boot before it is given up, and what one
     client may ask the directory for in a second: `summons` of sleeping services, and `answers` over UDP; 0 is any
-    number."""
+    number. `uids` are users, each of them for one guest; none when guests run as the daemon does."""
 
     memory: int
     guests: int
@@ -73,6 +73,7 @@ class LimitsConfig:
     boot: float
     summons: int
     answers: int
+    uids: range
 
 
 @dataclass(frozen=True, slots=True)

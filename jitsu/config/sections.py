@@ -137,5 +137,20 @@ def read_limits(table: Table) -> LimitsConfig:
     boot = table.seconds("boot", 15, 0.1)
     summons = table.number("summons", 32, 0, 1_000_000)
     answers = table.number("answers", 200, 0, 1_000_000)
+    uids = _uids(table, guests)
     table.done()
-    return LimitsConfig(memory, guests, vcpus, boot, summons, answers)
+    return LimitsConfig(memory, guests, vcpus, boot, summons, answers, uids)
+
+
+def _uids(table: Table, guests: int) -> range:
+    """Users for the guests: none, or at least as many as there may be guests, and neither root nor the last (-1)."""
+    text = table.text("uids", "")
+    if not text:
+        return range(0)
+    match = re.fullmatch("([0-9]{1,10})-([0-9]{1,10})", text)
+    if match is None or not 0 < int(match[1]) <= int(match[2]) < 2**32 - 1:
+        table.wrong("uids", f"cannot be {text!r}", 'write a range of users that nobody else has, as in "200000-200999"')
+    uids = range(int(match[1]), int(match[2]) + 1)
+    if len(uids) < guests:
+        table.wrong("uids", f"are {len(uids)}", f"every guest gets one, and [limits] guests is {guests}")
+    return uids

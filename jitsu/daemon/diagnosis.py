@@ -1,6 +1,7 @@
 """What would keep jitsu from working on this machine: findings, each with its cure."""
 
 import os
+import pwd
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from jitsu.network import tap
 OLDEST_KERNEL = (5, 18)
 """The first Linux with locked bridge ports."""
 
+_SUBUID = Path("/etc/subuid")
 _FIREWALL = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 
 
@@ -40,6 +42,7 @@ def diagnose(path: Path) -> list[Finding]:
     except ConfigError as error:
         return [*findings, Finding("configuration", "bad", error.message, error.hint)]
     findings.append(Finding("configuration", "ok", f"{path}: {len(config.services)} services of {config.dns.zone}"))
+    findings.append(_users(config))
     findings.append(_check("accelerator", lambda: _accelerator(config)))
     findings.extend(_services(config))
     running = _daemon(config)
@@ -98,6 +101,30 @@ def _firewall() -> Finding:
             f"sysctl net.bridge.bridge-nf-call-iptables=0, or accept the bridge's traffic ({_FIREWALL} is 1)",
         )
     return Finding("firewall", "ok", "bridged frames pass by the IP firewall")
+
+
+def _users(config: Config) -> Finding:
+    uids = config.limits.uids
+    if not uids:
+        cure = 'give each a user of its own: [limits] uids = "200000-200999"'
+        return Finding("users", "note", "all guests run as the user that the daemon runs as", cure)
+    taken = [f"{entry.pw_name} ({entry.pw_uid})" for entry in pwd.getpwall() if entry.pw_uid in uids]
+    taken += [f"a subordinate user of {name}" for name, lent in _lent_users() if uids[0] in lent or lent[0] in uids]
+    if taken:
+        return Finding("users", "bad", f"[limits] uids has {taken[0]} in it", "choose a range that nobody is in")
+    return Finding("users", "ok", f"each guest is one of {uids[0]}-{uids[-1]}")
+
+
+def _lent_users() -> Iterator[tuple[str, range]]:
+    """The users that subuid(5) lends to others, for their containers."""
+    try:
+        lines = _SUBUID.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        match line.split(":"):
+            case [name, first, count] if first.isdecimal() and count.isdecimal() and int(count) > 0:
+                yield name, range(int(first), int(first) + int(count))
 
 
 def _accelerator(config: Config) -> Finding:

@@ -69,7 +69,16 @@ class Daemon:
             domains = runtime / "domains"
             consoles = ConsoleLink(runtime, config.daemon.state)
             snapshots = config.daemon.state / "snapshots"
-            driver = QemuDriver(config.daemon.instance, domains, snapshots, consoles, self._verdict, self._happened)
+            limits = config.limits
+            driver = QemuDriver(
+                config.daemon.instance,
+                domains,
+                snapshots,
+                consoles,
+                self._verdict,
+                self._happened,
+                uids=limits.uids,
+            )
             stack.callback(_remove_if_empty, domains)
             stack.push_async_callback(consoles.close)
             stack.push_async_callback(driver.close)
@@ -80,7 +89,6 @@ class Daemon:
             stack.push_async_callback(network.stop)
             port = await network.start()
             stack.callback(os.close, port)
-            limits = config.limits
             budget = Budget(limits.memory, limits.guests, limits.vcpus)
             summoner = Summoner(config.services, config.network, network, driver, budget, boot_limit=limits.boot)
             self._summoner = summoner

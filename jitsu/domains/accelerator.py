@@ -31,7 +31,7 @@ MOST_SLOWER = 1.25
 """KVM is chosen although it took up to this many times TCG's time: starting QEMU dominates both and varies."""
 
 _CACHE_FILE = "accelerator.json"
-_KVM = Path("/dev/kvm")
+KVM = Path("/dev/kvm")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -59,9 +59,9 @@ def choose_accelerator(cache: Path) -> Verdict:
     """
     qemu = find_qemu()
     try:
-        os.close(os.open(_KVM, os.O_RDWR | os.O_CLOEXEC))
+        os.close(os.open(KVM, os.O_RDWR | os.O_CLOEXEC))
     except OSError as error:
-        return Verdict("tcg", f"{_KVM}: {(error.strerror or str(error)).lower()}")
+        return Verdict("tcg", f"{KVM}: {(error.strerror or str(error)).lower()}")
     key = _key(qemu)
     verdict = _remembered(cache / _CACHE_FILE, key)
     if verdict is None:
@@ -79,7 +79,7 @@ def probe(qemu: str) -> Verdict:
         limit = LONGEST_PROBE if tcg.failure else min(tcg.seconds * MOST_SLOWER, LONGEST_PROBE)
         kvm = min(_run(qemu, "kvm", guest, limit), _run(qemu, "kvm", guest, limit))
     if kvm.failure:
-        return Verdict("tcg", f"{_KVM} opens, but a probe guest on it {kvm.failure}")
+        return Verdict("tcg", f"{KVM} opens, but a probe guest on it {kvm.failure}")
     return Verdict("kvm", f"a probe guest ran in {kvm.seconds * 1e3:.0f} ms on KVM")
 
 

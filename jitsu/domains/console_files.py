@@ -51,13 +51,19 @@ class ConsoleFiles:
     def kept(self) -> Path:
         return self._file("kept")
 
-    def make(self) -> None:
-        """Make both pipes. Raises `ResourceBusy` when there are some, `HostError` otherwise; none is left then."""
+    def make(self, group: int | None = None) -> None:
+        """Make both pipes, for the owner and perhaps a `group`.
+
+        Raises `ResourceBusy` when there are some, `HostError` otherwise; none is left then.
+        """
         made = []
         try:
             for path in (self.output, self.input):
                 os.mkfifo(path, 0o600)
                 made.append(path)
+                if group is not None:
+                    os.chown(path, -1, group)
+                    os.chmod(path, 0o660)
         except OSError as error:
             for path in made:
                 path.unlink()
@@ -107,6 +113,15 @@ def consoles_in(directory: Path) -> Iterator[ConsoleFiles]:
         match name.split("."):
             case [domid, "console", service, "out"] if domid.isdecimal():
                 yield ConsoleFiles(directory, int(domid), service)
+
+
+def users_in(directory: Path) -> dict[int, int]:
+    """By domid the user that was made for a guest: the group of its console. Others run as this user does."""
+    users = {}
+    for console in consoles_in(directory):
+        with suppress(FileNotFoundError):
+            users[console.domid] = console.output.stat().st_gid
+    return {domid: user for domid, user in users.items() if user != os.getegid()}
 
 
 def waiting(output: int) -> int:

@@ -11,15 +11,17 @@ the sandbox forbids QEMU to run a program. It is restored into a blank monitor: 
 import asyncio
 import os
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from jitsu.domains.accelerator import Verdict, find_qemu
-from jitsu.domains.console_files import ConsoleFiles, consoles_in
+from jitsu.domains.accelerator import KVM, Verdict, find_qemu
+from jitsu.domains.confinement import SPARE_FILE_SIZE, Confinement
+from jitsu.domains.console_files import ConsoleFiles, consoles_in, users_in
 from jitsu.domains.console_keeper import UNSEEN, Consoles
 from jitsu.domains.driver import Capabilities, Domain, DomainSpec, Listener, Saver
+from jitsu.domains.guest_users import GuestUsers, as_user
 from jitsu.domains.kernel import recognise
 from jitsu.domains.qemu_adoption import pidfd_of, survivors, tenant_of
 from jitsu.domains.qemu_arguments import MIB, Q35, Descriptors, Identity, machine_for, qemu_arguments
@@ -43,7 +45,8 @@ class QemuDriver:
 
     `instance` tells this host's daemons apart and must be held by one daemon at a time. `runtime_dir` is this
     instance's own: it holds the domains' sockets and is cleared of what dead domains left behind. `snapshots` takes
-    saved states. `consoles` is told of every console. `verdict` says which accelerator to use.
+    saved states. `consoles` is told of every console. `verdict` says which accelerator to use. `uids` are users, each
+    of them for one guest at a time; with none, guests run as the daemon does.
     """
 
     def __init__(
@@ -54,10 +57,14 @@ class QemuDriver:
         consoles: Consoles,
         verdict: Verdict,
         listener: Listener,
+        *,
+        uids: range = range(0),
     ) -> None:
         """Make `runtime_dir` where it is missing. Raises `HostError` when that fails."""
         try:
             runtime_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Guests' users pass through to the pipes of their own consoles; all else in it is the owner's alone.
+            runtime_dir.chmod(0o711 if uids else 0o700)
         except OSError as error:
             raise HostError(f"directory {runtime_dir}: {error.strerror or error}") from None
         self._instance = instance
@@ -66,6 +73,7 @@ class QemuDriver:
         self._consoles = consoles
         self._verdict = verdict
         self._listener = listener
+        self._users = GuestUsers(uids)
         self._qemu = ""
         self._kept: Snapshots | None = None
         self._processes: dict[int, QemuProcess] = {}
@@ -77,6 +85,7 @@ class QemuDriver:
         """Say what stands against this spec: kernel, machine, initrd, memory, or a QEMU that is not installed."""
         check_spec(spec)
         self._program()
+        self._check_users(spec)
 
     async def prepare(self, spec: DomainSpec, taps: Sequence[int]) -> Domain:
         """Build the domain, paused. Returns when QEMU's monitor answers, some 25 ms after QEMU was started."""
@@ -191,8 +200,12 @@ class QemuDriver:
     async def adopt(self) -> list[Domain]:
         """Take over the QEMU processes of this instance and user that answer on all their sockets; kill the others."""
         known = {process.domain.handle for process in self._processes.values()}
-        found = {pid: who for pid, who in survivors(self._instance).items() if pid not in known}
-        taken = await asyncio.gather(*(self._adopt(pid, identity) for pid, identity in found.items()))
+        users = users_in(self._runtime_dir)
+        found = {pid: who for pid, who in survivors(self._instance, users).items() if pid not in known}
+        for identity in found.values():
+            if identity.domid in users:
+                self._users.keep(identity.domid, users[identity.domid])
+        taken = await asyncio.gather(*(self._adopt(pid, identity, users) for pid, identity in found.items()))
         for path in self._runtime_dir.iterdir():
             domid, _, kind = path.name.partition(".")
             if kind in FILE_KINDS and domid.isdecimal() and int(domid) not in self._processes:
@@ -260,7 +273,9 @@ class QemuDriver:
                 undo.callback(path.unlink)
             numbers = [listener.fileno() for listener in listeners]
             ready = undo.enter_context(connect(files.ready)) if spec.tells_ready else None
-            console.make()
+            user = self._users.take(spec.domid)
+            undo.callback(self._users.release, spec.domid)
+            console.make(user)
             undo.callback(console.unlink)
             fds = Descriptors(numbers[0], numbers[1] if spec.tells_ready else None, tuple(taps))
             arguments = qemu_arguments(
@@ -276,7 +291,8 @@ class QemuDriver:
                 incoming=incoming,
             )
             undo.callback(files.stderr.unlink, missing_ok=True)
-            pid, pidfd = spawn(arguments, [*numbers, *taps], files.stderr)
+            confinement = Confinement(spec.memory + SPARE_FILE_SIZE, user, self._groups())
+            pid, pidfd = spawn(arguments, [*numbers, *taps], files.stderr, confinement)
             undo.pop_all()
         process = self._watch(Domain(spec.service, spec.domid, pid, spec.fingerprint), pidfd, files)
         if not incoming:
@@ -285,11 +301,11 @@ class QemuDriver:
             process.hear_ready(ready)
         return process
 
-    async def _adopt(self, pid: int, identity: Identity) -> QemuProcess | None:
+    async def _adopt(self, pid: int, identity: Identity, users: Mapping[int, int]) -> QemuProcess | None:
         """Take over one process, silent as yet; None when it is gone or had to be killed."""
         files = DomainFiles(self._runtime_dir, identity.domid)
         tenant = tenant_of(identity, files.tenant)
-        pidfd = pidfd_of(pid, identity)
+        pidfd = pidfd_of(pid, identity, users)
         if pidfd is None:
             return None
         who = tenant or identity
@@ -325,11 +341,32 @@ class QemuDriver:
     def _forget(self, domain: Domain) -> None:
         self._bury(self._console(domain), self._processes.pop(domain.domid).end)
 
+    def _groups(self) -> tuple[int, ...]:
+        """What a guest's user must be in beside its own group: that of /dev/kvm where it is used."""
+        return (KVM.stat().st_gid,) if self._users.uids and self._verdict.accelerator == "kvm" else ()
+
+    def _check_users(self, spec: DomainSpec) -> None:
+        """Say what a guest's user may not get at. Raises `DomainError`, or `HostError` when there can be no users."""
+        if not self._users.uids:
+            return
+        wanted = [(spec.kernel, os.R_OK), (self._runtime_dir, os.X_OK)]
+        wanted += [(spec.initrd, os.R_OK)] if spec.initrd is not None else []
+        wanted += [(KVM, os.R_OK | os.W_OK)] if self._verdict.accelerator == "kvm" else []
+        user = self._users.uids[0]
+        with as_user(user, self._groups()):
+            closed = [path for path, mode in wanted if not os.access(path, mode)]
+        if closed:
+            raise DomainError(
+                f"service {spec.service}: user {user}, as which it is to run, may not use {closed[0]}",
+                hint="open it and the folders above it to all (chmod a+rX), or leave out [limits] uids",
+            )
+
     def _console(self, domain: Domain) -> ConsoleFiles:
         return ConsoleFiles(self._runtime_dir, domain.domid, domain.service)
 
     def _bury(self, console: ConsoleFiles, why: str) -> None:
         """A console whose domain is gone. That of a blank monitor has printed nothing."""
+        self._users.release(console.domid)
         if console.service:
             self._consoles.ended(console, why)
         else:

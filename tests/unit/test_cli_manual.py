@@ -118,7 +118,7 @@ def test_every_key_is_in_the_manual_and_no_other(smallest: Path, section: str) -
 def test_plain_defaults_are_told_as_they_are(smallest: Path) -> None:
     """Those that depend on nothing else: numbers, sizes and words."""
     told = sections("jitsu.toml.5", "SS")
-    derived = {"runtime", "state", "gateway", "probe", "address6", "mac", "uplink", "machine"}
+    derived = {"runtime", "state", "gateway", "probe", "address6", "mac", "uplink", "machine", "uids"}
 
     def default_of(setting: Setting) -> str:
         body = told[f"[{setting.section.replace('name', 'NAME')}]"].partition(f"\n.B {setting.key}\n")[2]

@@ -54,6 +54,7 @@ vcpus = 12
 boot = 2.5
 summons = 5
 answers = 0
+uids = "200000-200009"
 
 [service.web]
 kernel = "/boot/web"
@@ -179,6 +180,10 @@ BROKEN = {
     "guests-none": "[limits]\nguests = 0\n" + SMALLEST,
     "summons-negative": "[limits]\nsummons = -1\n" + SMALLEST,
     "answers-fraction": "[limits]\nanswers = 0.5\n" + SMALLEST,
+    "uids-no-range": '[limits]\nuids = "many"\n' + SMALLEST,
+    "uids-of-root": '[limits]\nuids = "0-999"\n' + SMALLEST,
+    "uids-backwards": '[limits]\nuids = "200999-200000"\n' + SMALLEST,
+    "uids-too-few": '[limits]\nuids = "200000-200009"\n' + SMALLEST,
     "vcpus-none": "[limits]\nvcpus = 0\n" + SMALLEST,
     "restart-word": SMALLEST + 'restart = "sometimes"\n',
     "restart-on-failure-never": SMALLEST + 'restart = "on-failure:0"\n',
@@ -232,7 +237,9 @@ def test_a_service_needs_a_kernel_and_an_address_and_the_rest_has_defaults(tmp_p
     network = config.network
     assert (network.bridge, network.address, network.uplink) == ("jitsu0", IPv4Interface("10.77.0.1/24"), "")
     assert (str(network.gateway), str(network.probe), network.existing) == ("10.77.0.1", "10.77.0.254", False)
-    assert config.limits == LimitsConfig(512 << 20, guests=64, vcpus=256, boot=15.0, summons=32, answers=200)
+    assert config.limits == LimitsConfig(
+        512 << 20, guests=64, vcpus=256, boot=15.0, summons=32, answers=200, uids=range(0)
+    )
     service = only_service(config)
     assert (service.name, service.kernel, service.initrd) == ("hello", tmp_path / "hello.elf", None)
     assert (service.memory, service.vcpus, service.cmdline, service.machine) == (16 << 20, 1, "", "")
@@ -255,7 +262,9 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert config.network.ipv6 == Ipv6Config(
         IPv6Interface("2001:db8::1/64"), IPv6Address("fe80::1"), IPv6Address("2001:db8::200")
     )
-    assert config.limits == LimitsConfig(2 << 30, guests=8, vcpus=12, boot=2.5, summons=5, answers=0)
+    assert config.limits == LimitsConfig(
+        2 << 30, guests=8, vcpus=12, boot=2.5, summons=5, answers=0, uids=range(200000, 200010)
+    )
     assert only_service(config) == ServiceConfig(
         name="web",
         kernel=Path("/boot/web"),

@@ -15,7 +15,7 @@ from jitsu.errors import HostError
 def qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A program in QEMU's place, to be written by `play`, and a /dev/kvm that opens."""
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(accelerator, "_KVM", tmp_path / "kvm")
+    monkeypatch.setattr(accelerator, "KVM", tmp_path / "kvm")
     (tmp_path / "kvm").touch()
     return tmp_path / "qemu-system-x86_64"
 
