@@ -28,10 +28,9 @@ PATIENCE = 5.0
 """Seconds in which a consoled that was started must answer, in which systemd must have started its own again, and
 in which one that was told to end must have."""
 
-SHORTEST_BACKOFF, LONGEST_BACKOFF = 0.1, 30.0
-"""Seconds before a consoled is started again that did not live for `SHORT_LIFE` seconds; they double."""
-
-SHORT_LIFE = 2.0
+SHORTEST_BACKOFF, LONGEST_BACKOFF, SHORT_LIFE = 0.1, 5.0, 1.0
+"""Seconds before a consoled is started again that did not live for `SHORT_LIFE` seconds; they double. What guests print
+meanwhile waits in their pipes."""
 
 TELL_AFTER = 0.1
 """Seconds after a guest's start at which consoled is told: its work there is not on the way to the first answer."""
