@@ -205,7 +205,6 @@ async def test_there_is_one_for_each_runtime_folder(board: Board, by_hand: "subp
 async def test_one_that_cannot_begin_is_said_why_and_keeps_nobody_waiting(
     board: Board, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(console_link, "PATIENCE", 0.2)
     board.state.mkdir()
     (board.state / "console").write_text("in the way")
     link = board.link()
@@ -214,6 +213,7 @@ async def test_one_that_cannot_begin_is_said_why_and_keeps_nobody_waiting(
     link.began(console)
     link.ended(console, "gone")
     await until(lambda: any(f"error: directory {board.state}/console: " in r.message for r in caplog.records))
+    monkeypatch.setattr(console_link, "PATIENCE", 0.2)
     await link.close()
     assert board.left() == ["domains"]
 
