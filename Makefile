@@ -11,7 +11,10 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Debian packages: what jitsu runs and what the recipes say that they need; and what the tests hold it against.
 PACKAGES := python3-venv qemu-system-x86 iproute2 \
 	$(sort $(shell sed -n 's/^packages *= *\[\(.*\)\].*/\1/p' images/*/recipe.toml 2>/dev/null | tr -d '",'))
-TEST_PACKAGES := bind9-dnsutils curl knot-dnsutils libc6-dev systemd unbound
+# libvirt-python is built from source.
+TEST_PACKAGES := bind9-dnsutils curl knot-dnsutils libc6-dev systemd unbound \
+	libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu libxml2-utils \
+	libvirt-dev gcc pkg-config python3-dev
 
 # Install what is missing of the packages $(1). No service that comes with one is started: systemctl is told that it
 # runs where there is no systemd.
@@ -38,6 +41,7 @@ $(VENV)/ready: Makefile pyproject.toml $(wildcard images/*/recipe.toml)
 
 $(VENV)/ready-to-test: $(VENV)/ready
 	@$(call install,$(TEST_PACKAGES))
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,libvirt]'
 	@touch $@
 
 demo: setup
@@ -59,7 +63,7 @@ soak: $(VENV)/ready-to-test
 check: setup
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check . && $(BIN)/mypy --no-error-summary && echo "check: clean"
 
-bench: setup
+bench: $(VENV)/ready-to-test
 	@$(BIN)/python -m tests.bench
 
 clean:

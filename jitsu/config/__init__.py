@@ -4,7 +4,7 @@ Every finding names the file, the key and the way out. Sizes are bytes, times ar
 
     schema.py    what a configuration is
     table.py     one TOML table being read, key by key
-    sections.py  [daemon], [network], [dns], [limits]
+    sections.py  [daemon], [libvirt], [network], [dns], [limits]
     service.py   [service.NAME]
     restart.py   its restart policy
     reader.py    a whole file, and what its parts must not share
@@ -12,7 +12,16 @@ Every finding names the file, the key and the way out. Sizes are bytes, times ar
 
 from jitsu.config.reader import DEFAULT_PATH, load, settings
 from jitsu.config.restart import Restart
-from jitsu.config.schema import Config, DaemonConfig, DnsConfig, Ipv6Config, LimitsConfig, NetworkConfig, ServiceConfig
+from jitsu.config.schema import (
+    Config,
+    DaemonConfig,
+    DnsConfig,
+    Ipv6Config,
+    LibvirtConfig,
+    LimitsConfig,
+    NetworkConfig,
+    ServiceConfig,
+)
 from jitsu.config.table import Setting
 
 __all__ = [
@@ -21,6 +30,7 @@ __all__ = [
     "DaemonConfig",
     "DnsConfig",
     "Ipv6Config",
+    "LibvirtConfig",
     "LimitsConfig",
     "NetworkConfig",
     "Restart",

@@ -15,11 +15,20 @@ _POLICY = ("names", "ttl", "txt", "srv", "idle", "linger", "restart", "backoff",
 
 @dataclass(frozen=True, slots=True)
 class DaemonConfig:
-    """[daemon]: who this daemon is, and where it keeps sockets (`runtime`) and what outlives a reboot (`state`)."""
+    """[daemon]: who this daemon is, where it keeps sockets (`runtime`) and what outlives a reboot (`state`), and which
+    driver builds its domains: `qemu` or `libvirt`."""
 
     instance: str
     runtime: Path
     state: Path
+    driver: str = "qemu"
+
+
+@dataclass(frozen=True, slots=True)
+class LibvirtConfig:
+    """[libvirt]: where the libvirt driver finds its daemon."""
+
+    uri: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +138,7 @@ class Config:
     network: NetworkConfig
     limits: LimitsConfig
     services: Mapping[str, ServiceConfig]
+    libvirt: LibvirtConfig = LibvirtConfig("qemu:///system")
 
 
 def _stamp(path: Path) -> list[int]:

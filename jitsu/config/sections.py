@@ -1,13 +1,15 @@
-"""[daemon], [network], [dns] and [limits]."""
+"""[daemon], [libvirt], [network], [dns] and [limits]."""
 
 import re
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, NetmaskValueError
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from jitsu.config.names import NAME, is_name
-from jitsu.config.schema import DaemonConfig, DnsConfig, Ipv6Config, LimitsConfig, NetworkConfig
+from jitsu.config.schema import DaemonConfig, DnsConfig, Ipv6Config, LibvirtConfig, LimitsConfig, NetworkConfig
 from jitsu.config.table import Table
 
+_DRIVERS = ("qemu", "libvirt")
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 
 
@@ -17,11 +19,26 @@ def read_daemon(table: Table) -> DaemonConfig:
         table.wrong("instance", f"cannot be {instance!r}", "use lower-case letters, digits and hyphens")
     runtime = Path(table.text("runtime", f"/run/{instance}")).absolute()
     state = Path(table.text("state", f"/var/lib/{instance}")).absolute()
+    driver = table.choice("driver", "qemu", _DRIVERS)
     table.done()
     # A unix socket's path has 107 bytes; the domain's folder and name need some 25 of them.
     if len(str(runtime)) > 80:
         table.wrong("runtime", f"is too long a path: {runtime}", "use one of at most 80 characters")
-    return DaemonConfig(instance, runtime, state)
+    return DaemonConfig(instance, runtime, state, driver)
+
+
+def read_libvirt(table: Table) -> LibvirtConfig:
+    uri = table.text("uri", "qemu:///system")
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        table.wrong("uri", f"cannot be {uri!r}", "write one of libvirt's, as in qemu:///system")
+    if parts.scheme.partition("+")[0] != "qemu" or parts.path not in ("/system", "/session"):
+        table.wrong("uri", f"is not of a QEMU: {uri!r}", "use qemu:///system or qemu:///session")
+    if parts.netloc or parts.scheme not in ("qemu", "qemu+unix"):
+        table.wrong("uri", f"is on another host: {uri!r}", "taps are of this host: use qemu:///system")
+    table.done()
+    return LibvirtConfig(uri)
 
 
 def read_network(table: Table) -> NetworkConfig:
@@ -130,7 +147,7 @@ def _endpoint(table: Table, text: str) -> tuple[str, int]:
     return str(address), int(port)
 
 
-def read_limits(table: Table) -> LimitsConfig:
+def read_limits(table: Table, daemon: DaemonConfig) -> LimitsConfig:
     memory = table.size("memory", "512 MiB", 1 << 20)
     guests = table.number("guests", 64, 1, 1000)
     vcpus = table.number("vcpus", 256, 1, 100_000)
@@ -138,6 +155,10 @@ def read_limits(table: Table) -> LimitsConfig:
     summons = table.number("summons", 32, 0, 1_000_000)
     answers = table.number("answers", 200, 0, 1_000_000)
     uids = _uids(table, guests)
+    if uids and daemon.driver == "libvirt":
+        table.wrong(
+            "uids", "have no effect with the driver libvirt", "remove them: its qemu.conf says as whom QEMU runs"
+        )
     table.done()
     return LimitsConfig(memory, guests, vcpus, boot, summons, answers, uids)
 

@@ -11,6 +11,7 @@ from jitsu.config import Config, load
 from jitsu.daemon.client import ask
 from jitsu.domains.accelerator import choose_accelerator, find_qemu
 from jitsu.domains.kernel import recognise
+from jitsu.domains.libvirt_connection import versions
 from jitsu.errors import ConfigError, JitsuError
 from jitsu.network import tap
 
@@ -42,6 +43,8 @@ def diagnose(path: Path) -> list[Finding]:
     except ConfigError as error:
         return [*findings, Finding("configuration", "bad", error.message, error.hint)]
     findings.append(Finding("configuration", "ok", f"{path}: {len(config.services)} services of {config.dns.zone}"))
+    if config.daemon.driver == "libvirt":
+        findings.append(_check("libvirt", lambda: _libvirt(config.libvirt.uri)))
     findings.append(_users(config))
     findings.append(_check("accelerator", lambda: _accelerator(config)))
     findings.extend(_services(config))
@@ -135,6 +138,10 @@ def _accelerator(config: Config) -> Finding:
         "guests are emulated: unikernels start in some 50 ms, Linux in seconds; enable virtualisation in the firmware"
     )
     return Finding("accelerator", "note", f"tcg: {verdict.reason}", cure)
+
+
+def _libvirt(uri: str) -> Finding:
+    return Finding("libvirt", "ok", f"{uri}: {versions(uri)}")
 
 
 def _services(config: Config) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from typing import Any
 from jitsu.config import Config
 from jitsu.daemon.console_link import ConsoleLink
 from jitsu.daemon.control import SOCKET_NAME, ControlServer, Request
+from jitsu.daemon.drivers import open_driver
 from jitsu.daemon.lock import runtime_folder
 from jitsu.daemon.systemd import Systemd
 from jitsu.daemon.zones import BoardZones
@@ -19,7 +20,6 @@ from jitsu.directory.enquiries import Limits
 from jitsu.directory.server import DirectoryServer, listen
 from jitsu.domains.accelerator import Verdict, choose_accelerator
 from jitsu.domains.driver import DomainEvent
-from jitsu.domains.qemu import QemuDriver
 from jitsu.errors import HostError
 from jitsu.network.bridge import BridgeSettings
 from jitsu.network.capability import missing_capabilities
@@ -68,17 +68,8 @@ class Daemon:
             log.info("accelerator %s: %s", self._verdict.accelerator, self._verdict.reason)
             domains = runtime / "domains"
             consoles = ConsoleLink(runtime, config.daemon.state)
-            snapshots = config.daemon.state / "snapshots"
             limits = config.limits
-            driver = QemuDriver(
-                config.daemon.instance,
-                domains,
-                snapshots,
-                consoles,
-                self._verdict,
-                self._happened,
-                uids=limits.uids,
-            )
+            driver = await open_driver(config, domains, consoles, self._verdict, self._happened)
             stack.callback(_remove_if_empty, domains)
             stack.push_async_callback(consoles.close)
             stack.push_async_callback(driver.close)
@@ -169,6 +160,7 @@ class Daemon:
             return {
                 "pid": os.getpid(),
                 "consoled": consoles.pid,
+                "driver": self._config.daemon.driver,
                 "accelerator": self._verdict.accelerator,
                 "accelerator_reason": self._verdict.reason,
                 "zone": self._config.dns.zone,

@@ -3,9 +3,9 @@
 import sys
 
 from jitsu.network.namespace import unshare_network
-from tests.bench import cold, sleepers
+from tests.bench import cold, sleepers, through_libvirt
 
-MEASUREMENTS = {"cold": cold.measure, "sleepers": sleepers.measure}
+MEASUREMENTS = {"cold": cold.measure, "libvirt": through_libvirt.measure, "sleepers": sleepers.measure}
 
 
 def main() -> None:

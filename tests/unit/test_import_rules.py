@@ -174,7 +174,15 @@ def loaded_by(statement: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["jitsu.summon.summoner", "jitsu.domains.driver", "jitsu.domains.qemu", "jitsu.network.host"]
+    "module",
+    [
+        "jitsu.summon.summoner",
+        "jitsu.domains.driver",
+        "jitsu.domains.qemu",
+        "jitsu.domains.libvirt",
+        "jitsu.network.host",
+        "jitsu.daemon.serve",
+    ],
 )
 def test_the_core_imports_on_a_machine_without_hypervisor_or_netlink_libraries(module: str) -> None:
     loaded = loaded_by(f"import {module}")

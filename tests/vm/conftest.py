@@ -8,6 +8,7 @@ import pytest
 from jitsu import artifacts
 from jitsu.demo.client import Client, SynCounter
 from jitsu.demo.stage import Cast, Stage
+from tests.vm.libvirt_host import LibvirtHost
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +21,13 @@ def hello() -> Path:
 def stock_linux() -> Path:
     """The folder of a stock Linux guest: vmlinuz and initrd."""
     return artifacts.build("stock-linux", print)
+
+
+@pytest.fixture(scope="session")
+def libvirt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LibvirtHost]:
+    """A libvirt daemon that is nobody else's; a test that ends it starts it again."""
+    with LibvirtHost(tmp_path_factory.mktemp("libvirt"), tmp_path_factory.mktemp("cache")) as host:
+        yield host
 
 
 @pytest.fixture
