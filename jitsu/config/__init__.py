@@ -7,6 +7,8 @@ Every finding names the file, the key and the way out. Sizes are bytes, times ar
     sections.py  [daemon], [libvirt], [network], [dns], [limits]
     service.py   [service.NAME]
     restart.py   its restart policy
+    hours.py     when it is kept running
+    dependencies.py  which services it wants to serve before it
     reader.py    a whole file, and what its parts must not share
 """
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from jitsu.config.dependencies import check_dependencies
 from jitsu.config.names import NAME
 from jitsu.config.schema import Config, DaemonConfig, DnsConfig, NetworkConfig, ServiceConfig
 from jitsu.config.sections import read_daemon, read_dns, read_libvirt, read_limits, read_network
@@ -67,6 +68,7 @@ class _Reader:
         if not services:
             raise ConfigError(f"{self._path}: no service is defined", hint="add a section [service.NAME] with a kernel")
         self._check_apart(services, network, dns)
+        check_dependencies(self._path, services)
         return Config(self._path, daemon, dns, network, limits, services, libvirt)
 
     def _table(self, name: str) -> Table:

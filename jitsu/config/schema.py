@@ -7,9 +7,10 @@ from hashlib import blake2s
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 
+from jitsu.config.hours import Hours
 from jitsu.config.restart import NEVER, Restart
 
-_POLICY = ("names", "ttl", "txt", "srv", "idle", "linger", "restart", "backoff", "crashes")
+_POLICY = ("names", "ttl", "txt", "srv", "idle", "linger", "restart", "backoff", "crashes", "depends", "hours")
 """Keys of a service that may change under a running guest."""
 
 
@@ -113,6 +114,10 @@ class ServiceConfig:
     """Seconds of pause after the first crash in a row; it doubles with every other."""
     crashes: int = 5
     """Crashes in a row that make a crash loop."""
+    depends: tuple[str, ...] = ()
+    """Services that must serve before this one is launched."""
+    hours: tuple[Hours, ...] = ()
+    """When it is kept running."""
     address6: IPv6Address | None = None
 
     @property

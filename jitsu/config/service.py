@@ -4,6 +4,7 @@ import re
 from hashlib import blake2s
 from ipaddress import IPv4Address, IPv6Address
 
+from jitsu.config.hours import Hours, read_hours
 from jitsu.config.names import is_name
 from jitsu.config.restart import Restart, read_restart
 from jitsu.config.schema import DaemonConfig, DnsConfig, NetworkConfig, ServiceConfig
@@ -53,6 +54,8 @@ def read_service(
         backoff=table.seconds("backoff", 1, 0.1),
         crashes=table.number("crashes", 5, 1, 1_000_000),
         address6=address6,
+        depends=table.texts("depends", ()),
+        hours=tuple(_hours(table, text) for text in table.texts("hours", ())),
     )
     if len(service.cmdline) > 1024 or not service.cmdline.isprintable():
         table.wrong("cmdline", "cannot be passed to a kernel", "use at most 1,024 printable characters")
@@ -105,6 +108,13 @@ def _restart(table: Table) -> Restart:
         return read_restart(text)
     except ValueError as error:
         table.wrong("restart", f"cannot be {text!r}", str(error))
+
+
+def _hours(table: Table, text: str) -> Hours:
+    try:
+        return read_hours(text)
+    except ValueError as error:
+        table.wrong("hours", f"cannot contain {text!r}", str(error))
 
 
 def _derived_mac(instance: str, service: str) -> str:

@@ -27,6 +27,9 @@ from jitsu.daemon.client import ask
 from jitsu.errors import DaemonError
 from jitsu.network.namespace import inside, new_network
 
+Value = str | int | float | Sequence[str]
+"""What stands behind a key."""
+
 ZONE = "jitsu.test"
 BOARD = IPv4Address("10.77.0.1")
 FIRST_GUEST = IPv4Address("10.77.0.10")
@@ -42,7 +45,7 @@ class Cast:
 
     name: str
     kernel: Path
-    options: Mapping[str, str | int | float] = field(default_factory=dict)
+    options: Mapping[str, Value] = field(default_factory=dict)
 
 
 class Stage:
@@ -55,7 +58,7 @@ class Stage:
         self,
         cast: Sequence[Cast],
         *,
-        sections: Mapping[str, Mapping[str, str | int | float]] | None = None,
+        sections: Mapping[str, Mapping[str, Value]] | None = None,
         folder: Path | None = None,
     ) -> None:
         self._stack = ExitStack()
@@ -191,9 +194,9 @@ def interface_names() -> list[str]:
     return sorted(name for _, name in socket.if_nameindex())
 
 
-def _toml(folder: Path, cast: Sequence[Cast], sections: Mapping[str, Mapping[str, str | int | float]]) -> str:
+def _toml(folder: Path, cast: Sequence[Cast], sections: Mapping[str, Mapping[str, Value]]) -> str:
     """A jitsu.toml for this stage; `sections` adds keys to [dns], [limits] and the like, or replaces them."""
-    tables: dict[str, dict[str, str | int | float]] = {
+    tables: dict[str, dict[str, Value]] = {
         # Its own instance: a stage beside this one on the host must neither adopt its guests nor end them.
         "daemon": {
             "instance": f"stage-{secrets.token_hex(4)}",
@@ -217,5 +220,5 @@ def _toml(folder: Path, cast: Sequence[Cast], sections: Mapping[str, Mapping[str
     return "\n".join(lines) + "\n"
 
 
-def _value(value: str | int | float) -> str:
+def _value(value: Value) -> str:
     return json.dumps(value)

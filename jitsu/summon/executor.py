@@ -110,8 +110,9 @@ class Executor:
         service = tenant.service
         trace = Trace(tenant.name, cause, origin=tenant.wanted_since or time.monotonic(), domid=domid)
         tenant.wanted_since = None
-        trace.begin("decide", at=trace.origin)
-        trace.end("decide")
+        waited = "depends" if service.depends else "decide"
+        trace.begin(waited, at=trace.origin)
+        trace.end(waited)
         self.traces.add(trace)
         tenant.trace = trace
         tenant.summons += 1

@@ -70,9 +70,10 @@ class Knocked:
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """A person wants the guest to run; they wait until it serves."""
+    """A person wants the guest to run, or, not `by_hand`, a service that depends on it; they wait until it serves."""
 
     token: int
+    by_hand: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Nobody wants the guest but we: `cause` is `restart`."""
+    """Nobody wants the guest but we: `cause` is `restart` or `hours`."""
 
     cause: str
 
@@ -155,7 +156,8 @@ Event = Asked | Knocked | Ordered | Unwanted | Launched | BecameReady | Silent |
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Start a domain, and wait for nothing else; `cause` is `dns`, `syn`, `start` or `restart`."""
+    """Start a domain, and wait for nothing else; `cause` is `dns`, `syn`, `start` (by hand, or for a service that
+    depends on it), `restart` or `hours`."""
 
     cause: str
 
@@ -274,6 +276,8 @@ def _wanted(state: State, event: Asked | Ordered | Knocked) -> tuple[State, list
                 return state, [Tell((token,), _refusal(state))]
             case Knocked():
                 return state, [ResetHeld(_refusal(state))]
+            case Ordered(token, by_hand=False):
+                return state, [Tell((token,), _refusal(state))]
             case Ordered():
                 # A person knows better, and the next try is theirs.
                 state = replace(state, rest=Rest(), fault="")

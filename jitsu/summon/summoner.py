@@ -5,9 +5,12 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import partial
 from ipaddress import ip_address
 
 from jitsu.config import NetworkConfig, ServiceConfig
+from jitsu.config.hours import within
 from jitsu.domains.driver import Domain, DomainEvent, Driver, Happening
 from jitsu.errors import DomainError, JitsuError
 from jitsu.network.frames import Segment
@@ -15,6 +18,7 @@ from jitsu.network.host import Network
 from jitsu.summon import machine
 from jitsu.summon.admission import Budget
 from jitsu.summon.executor import Executor
+from jitsu.summon.gathering import Gathering, needed
 from jitsu.summon.machine import Phase
 from jitsu.summon.tenant import Row, Tenant
 from jitsu.synjitsu.embryonic import Verdict
@@ -54,6 +58,7 @@ class Summoner:
         self._network = network
         self._executor = Executor(settings, network, driver, budget, boot_limit=boot_limit, step=self._step)
         self._tenants = {name: Tenant(service) for name, service in services.items()}
+        self._timed = [tenant for tenant in self._tenants.values() if tenant.service.hours]
         self._awake: dict[str, Tenant] = {}
         self._tokens = itertools.count(1)
         self._told: dict[int, Told] = {}
@@ -128,9 +133,14 @@ class Summoner:
         """Dismiss who is silent, for ever."""
         while True:
             await asyncio.sleep(IDLE_TICK)
+            self.keep_hours(datetime.now())
             now = time.monotonic()
+            needed_now = needed(self._awake.values())
             # Whoever sleeps costs nothing here, however many they are.
             for tenant in list(self._awake.values()):
+                if tenant.name in needed_now or tenant.upkeep.kept:
+                    tenant.active = now
+                    continue
                 holding = tenant.holding
                 if tenant.state.phase is not Phase.SERVING or holding is None or holding.port is None:
                     continue
@@ -142,6 +152,13 @@ class Summoner:
                 if unused is not None and tenant.is_idle(unused, now):
                     tenant.upkeep.dismissed()
                     self._step(tenant, machine.Silent(f"idle for {tenant.silence(unused, now):.1f} s"))
+
+    def keep_hours(self, moment: datetime) -> None:
+        """Start those whose hours it is. `moment` is what clocks show; one that was set just counts as it is now."""
+        for tenant in self._timed:
+            tenant.upkeep.look(within(tenant.service.hours, moment))
+            if tenant.upkeep.kept and tenant.state.phase is Phase.ASLEEP and tenant.retry is None:
+                self._step(tenant, machine.Due("hours"))
 
     # What people say.
 
@@ -155,7 +172,12 @@ class Summoner:
         """Dismiss by hand; returns when the domain is gone."""
         tenant = self.tenant(service)
         tenant.upkeep.stop()
-        await self._wait_for(lambda token: self._step(tenant, machine.Unwanted(token, reason)), tenant)
+
+        def say(token: int) -> None:
+            self._step(tenant, machine.Unwanted(token, reason))
+            self._give_up(tenant, reason)
+
+        await self._wait_for(say, tenant)
 
     async def close(self) -> None:
         """Dismiss everybody, and wait for what is under way."""
@@ -230,7 +252,7 @@ class Summoner:
         if not machine.ends(tenant.state, event):
             return machine.Rest()
         if isinstance(event, machine.Refused):
-            return tenant.upkeep.refused(own=tenant.cause == "restart")
+            return tenant.upkeep.refused(own=tenant.cause in ("restart", "hours"))
         now = time.monotonic()
         in_order = isinstance(event, machine.Ended) and event.in_order
         rest = tenant.upkeep.ended(tenant.service, now, tenant.served(now), in_order=in_order)
@@ -245,7 +267,7 @@ class Summoner:
             case machine.Launch(cause):
                 tenant.call_off()
                 tenant.cause = cause
-                self._executor.launch(tenant, cause)
+                self._gather(tenant)
             case machine.Wait(seconds):
                 tenant.retry = asyncio.get_running_loop().call_later(seconds, self._retry, tenant)
             case machine.CallOff():
@@ -261,6 +283,34 @@ class Summoner:
                 self._executor.reset_held(tenant, reason)
             case machine.Bury(reason):
                 self._executor.bury(tenant, reason)
+
+    def _gather(self, tenant: Tenant) -> None:
+        """Launch as soon as everybody whom the service depends on serves; they come side by side."""
+        if not tenant.service.depends:
+            self._executor.launch(tenant, tenant.cause)
+            return
+        gathering = tenant.gathering = Gathering(tenant.service.depends)
+        now = time.monotonic()
+        for name in tenant.service.depends:
+            token = self._token(partial(self._gathered, tenant, gathering, name))
+            self._want(self._tenants[name], machine.Ordered(token, by_hand=False), now)
+
+    def _gathered(self, tenant: Tenant, gathering: Gathering, name: str, problem: str) -> None:
+        """Somebody whom the service depends on serves, or never will."""
+        if tenant.gathering is not gathering:
+            return
+        if problem:
+            self._give_up(tenant, f"{name}, on which it depends: {problem}")
+        elif gathering.serves(name):
+            tenant.gathering = None
+            self._executor.launch(tenant, tenant.cause)
+
+    def _give_up(self, tenant: Tenant, reason: str) -> None:
+        """Wait for nobody any more; there will be no launch."""
+        if tenant.gathering is not None:
+            tenant.gathering = None
+            log.warning("%s: cannot be started: %s", tenant.name, reason)
+            self._step(tenant, machine.Refused(reason))
 
     def _retry(self, tenant: Tenant) -> None:
         tenant.retry = None

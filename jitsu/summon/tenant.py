@@ -9,6 +9,7 @@ from jitsu.config import NetworkConfig, ServiceConfig
 from jitsu.domains.driver import Domain, DomainSpec
 from jitsu.network.frames import mac_bytes
 from jitsu.network.host import Channel, Port
+from jitsu.summon.gathering import Gathering
 from jitsu.summon.machine import Phase, State
 from jitsu.summon.upkeep import Upkeep
 from jitsu.synjitsu.connections import ConnectionTable
@@ -76,6 +77,8 @@ class Tenant:
     last: str = ""
     """Why its last domain ended, or could not be started."""
     upkeep: Upkeep = field(default_factory=Upkeep)
+    gathering: Gathering | None = None
+    """Set while its launch waits for the services it depends on."""
     cause: str = ""
     """Who wanted the last launch."""
     retry: asyncio.TimerHandle | None = None
@@ -96,6 +99,10 @@ class Tenant:
     def held(self) -> int:
         """How many SYNs are on hold."""
         return len(self._embryos) if self._embryos is not None else 0
+
+    @property
+    def depends(self) -> tuple[str, ...]:
+        return self.service.depends
 
     @property
     def mac(self) -> bytes:

@@ -1,5 +1,5 @@
 """What a service does about the ends of its guest: whether it is started again by itself, when, and whether anybody is
-let in before. Policy: nothing here looks at a clock.
+let in before; and its hours, within which it is kept running. Policy: nothing here looks at a clock.
 
 Ends in a row are counted. An end is one of a row if it came within `WINDOW` of the last one (after the pause that one
 cost) and the guest had not served for `GOOD_RUN` in between; a guest that was dismissed in good order ends the row.
@@ -26,7 +26,7 @@ SECOND_TRY = 10.0
 class Upkeep:
     """The ends of one service's guest. Times are seconds of one monotonic clock."""
 
-    __slots__ = ("_quiet_since", "crashes", "stopped")
+    __slots__ = ("_quiet_since", "_sent_home", "_within", "crashes", "stopped")
 
     def __init__(self) -> None:
         self.crashes = 0
@@ -34,6 +34,19 @@ class Upkeep:
         self.stopped = False
         """Was the guest stopped by hand, and not started by hand since?"""
         self._quiet_since = 0.0
+        self._within = False
+        self._sent_home = False
+
+    @property
+    def kept(self) -> bool:
+        """Is the guest to be kept running now? Within its hours it is, unless it was stopped by hand within them."""
+        return self._within and not self._sent_home
+
+    def look(self, within: bool) -> None:
+        """Are these its hours?"""
+        self._within = within
+        if not within:
+            self._sent_home = False
 
     def ended(self, service: ServiceConfig, now: float, served: float, *, in_order: bool) -> Rest:
         """The domain ended by itself after having served for `served` seconds: 0 if it never did. `in_order`: the guest
@@ -42,7 +55,7 @@ class Upkeep:
         failed = not (in_order and served > 0)
         if served >= GOOD_RUN or now > self._quiet_since + WINDOW:
             self.crashes = 0
-        if not failed and when not in ("always", "unless-stopped"):
+        if not failed and not self.kept and when not in ("always", "unless-stopped"):
             self.crashes = 0
             return Rest()
         self.crashes += 1
@@ -62,12 +75,15 @@ class Upkeep:
         """A person wants the guest gone, and what was is forgotten."""
         self.crashes = 0
         self.stopped = True
+        self._sent_home = self._within
 
     def start(self) -> None:
         """A person wants the guest to run."""
-        self.stopped = False
+        self.stopped = self._sent_home = False
 
     def _again(self, service: ServiceConfig) -> bool:
+        if self.kept:
+            return True
         match service.restart.when:
             case "always":
                 return True

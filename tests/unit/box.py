@@ -134,12 +134,12 @@ class Monitors(FakeDriver):
 class Box:
     """A whole box without a kernel: summoner, fake network, fake driver, and a sentinel on one end of a wire."""
 
-    def __init__(self, sentinel: int, wire: socket.socket, boot_limit: float) -> None:
+    def __init__(self, sentinel: int, wire: socket.socket, boot_limit: float, others: dict[str, ServiceConfig]) -> None:
         self.wire = wire
         self.network = Journal()
         self.driver = Monitors(self._happened, self.network.done)
         self.budget = Budget(memory=512 * MIB, guests=8, vcpus=16)
-        services = {each.name: each for each in (HELLO, WORLD, PROBED)}
+        services = {each.name: each for each in (HELLO, WORLD, PROBED)} | others
         self.summoner = Summoner(services, NETWORK, self.network, self.driver, self.budget, boot_limit=boot_limit)
         self.summoner.sentinel = Sentinel(sentinel, self.summoner)
         for each in services.values():
@@ -244,13 +244,13 @@ def from_guest(frame: bytes, flags: int) -> bytes:
 
 
 @asynccontextmanager
-async def boxed(boot_limit: float = 30.0) -> AsyncIterator[Box]:
-    """A box, and the certainty that closing it leaves nothing behind."""
+async def boxed(boot_limit: float = 30.0, **others: ServiceConfig) -> AsyncIterator[Box]:
+    """A box, and the certainty that closing it leaves nothing behind. `others` are in place of its own services."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with ours, theirs:
         ours.setblocking(False)
         theirs.setblocking(False)
-        box = Box(ours.fileno(), theirs, boot_limit)
+        box = Box(ours.fileno(), theirs, boot_limit, others)
         box.summoner.sentinel.start()
         yield box
         box.summoner.sentinel.stop()

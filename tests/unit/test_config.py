@@ -14,14 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jitsu.config import Config, Ipv6Config, LimitsConfig, Restart, ServiceConfig, load
+from jitsu.config.hours import Hours
 from jitsu.errors import ConfigError
+from tests.unit.broken_configs import BROKEN, SIX, SMALLEST
 from tests.unit.golden import expect_golden
-
-SMALLEST = """
-[service.hello]
-kernel = "hello.elf"
-address = "10.77.0.10"
-"""
 
 FULL = """
 [daemon]
@@ -77,126 +73,13 @@ srv = ["_HTTP._tcp 8080", "_game._udp  7777"]
 restart = "on-failure:3"
 backoff = 0.5
 crashes = 9
+depends = ["db"]
+hours = ["Mon-Fri 08:00-18:00", "22:00-06:00"]
+
+[service.db]
+kernel = "/boot/db"
+address = "192.0.2.11"
 """
-
-SIX = '[network]\naddress6 = "fd77::1/64"\n' + SMALLEST
-"""The smallest file with IPv6."""
-
-BROKEN = {
-    "not-toml": "[service.hello]\nkernel = hello.elf\n",
-    "no-service": "",
-    "unknown-section": '[servce.hello]\nkernel = "k"\n',
-    "unknown-key": SMALLEST + 'kernal = "k"\n',
-    "unknown-key-of-daemon": '[daemon]\ninstanse = "edge"\n' + SMALLEST,
-    "section-is-no-table": "dns = 53\n" + SMALLEST,
-    "services-are-no-table": 'service = "hello"\n',
-    "service-is-no-table": '[service]\nhello = "hello.elf"\n',
-    "missing-kernel": '[service.hello]\naddress = "10.77.0.10"\n',
-    "empty-kernel": '[service.hello]\nkernel = ""\naddress = "10.77.0.10"\n',
-    "kernel-no-path": '[service.hello]\nkernel = "a\\u0000b"\naddress = "10.77.0.10"\n',
-    "missing-address": '[service.hello]\nkernel = "hello.elf"\n',
-    "size-without-unit": SMALLEST + 'memory = "64"\n',
-    "size-in-wrong-unit": SMALLEST + 'memory = "64 MB"\n',
-    "size-as-number": SMALLEST + "memory = 64\n",
-    "size-too-small": SMALLEST + 'memory = "512 KiB"\n',
-    "address-outside-network": '[service.hello]\nkernel = "k"\naddress = "192.0.2.1"\n',
-    "address-no-address": '[service.hello]\nkernel = "k"\naddress = "10.77.0.300"\n',
-    "address-of-the-bridge": '[service.hello]\nkernel = "k"\naddress = "10.77.0.1"\n',
-    "address-of-the-gateway": '[network]\ngateway = "10.77.0.10"\n' + SMALLEST,
-    "address-of-the-network-itself": '[service.hello]\nkernel = "k"\naddress = "10.77.0.0"\n',
-    "address-of-everybody": '[service.hello]\nkernel = "k"\naddress = "10.77.0.255"\n',
-    "address-is-the-probe": '[network]\nprobe = "10.77.0.10"\n' + SMALLEST,
-    "address-twice": SMALLEST + '[service.other]\nkernel = "k"\naddress = "10.77.0.10"\n',
-    "address6-without-network": SMALLEST + 'address6 = "fd77::10"\n',
-    "address6-outside-network": SIX + 'address6 = "fd78::10"\n',
-    "address6-no-address": SIX + 'address6 = "fd77::1::2"\n',
-    "address6-of-ipv4": SIX + 'address6 = "10.77.0.10"\n',
-    "address6-of-an-interface": SIX + 'address6 = "fd77::10%eth0"\n',
-    "address6-of-any-router": SIX + 'address6 = "fd77::"\n',
-    "address6-of-the-bridge": SIX + 'address6 = "fd77::1"\n',
-    "address6-is-the-probe": SIX + 'address6 = "fd77::ffff:ffff:ffff:fffe"\n',
-    "address6-twice": SIX
-    + 'address6 = "fd77::10"\n[service.other]\nkernel = "k"\naddress = "10.77.0.11"\naddress6 = "fd77::0:10"\n',
-    "network6-bad": '[network]\naddress6 = "10.77.0.1/24"\n' + SMALLEST,
-    "network6-of-another-size": '[network]\naddress6 = "fd77::1/80"\n' + SMALLEST,
-    "network6-link-local": '[network]\naddress6 = "fe80::1/64"\n' + SMALLEST,
-    "network6-of-an-interface": '[network]\naddress6 = "fd77::1%eth0/64"\n' + SMALLEST,
-    "network6-of-any-router": '[network]\naddress6 = "fd77::/64"\n' + SMALLEST,
-    "gateway6-outside": '[network]\naddress6 = "fd77::1/64"\ngateway6 = "fd78::1"\n' + SMALLEST,
-    "gateway6-without-address6": '[network]\ngateway6 = "fd77::1"\n' + SMALLEST,
-    "probe6-is-the-bridge": '[network]\naddress6 = "fd77::1/64"\nprobe6 = "fd77::1"\n' + SMALLEST,
-    "probe6-outside": '[network]\naddress6 = "fd77::1/64"\nprobe6 = "fd78::2"\n' + SMALLEST,
-    "listen-ipv6-without-brackets": '[dns]\nlisten = ["fd77::1:53"]\n' + SMALLEST,
-    "name-twice": SMALLEST + '[service.other]\nkernel = "k"\naddress = "10.77.0.11"\nnames = ["hello"]\n',
-    "name-of-the-name-server": SMALLEST + 'names = ["ns"]\n',
-    "mac-twice": SMALLEST
-    + 'mac = "52:54:00:00:00:01"\n[service.other]\nkernel = "k"\naddress = "10.77.0.11"\nmac = "52:54:00:00:00:01"\n',
-    "mac-multicast": SMALLEST + 'mac = "01:00:5e:00:00:01"\n',
-    "mac-no-mac": SMALLEST + 'mac = "52-54-00-12-34-56"\n',
-    "mac-of-nobody": SMALLEST + 'mac = "00:00:00:00:00:00"\n',
-    "zone-bad": '[dns]\nzone = "jitsu..test"\n' + SMALLEST,
-    "zone-is-the-root": '[dns]\nzone = "."\n' + SMALLEST,
-    "listen-empty": "[dns]\nlisten = []\n" + SMALLEST,
-    "listen-text": '[dns]\nlisten = "10.77.0.1:53"\n' + SMALLEST,
-    "listen-without-port": '[dns]\nlisten = ["10.77.0.1"]\n' + SMALLEST,
-    "listen-port-out-of-range": '[dns]\nlisten = ["10.77.0.1:65536"]\n' + SMALLEST,
-    "ttl-negative": "[dns]\nttl = -1\n" + SMALLEST,
-    "name-of-this-board-bad": '[dns]\nname = "ns_1"\n' + SMALLEST,
-    "name-of-this-board-is-a-services": '[dns]\nname = "hello"\n' + SMALLEST,
-    "nameservers-text": '[dns]\nnameservers = "ns2.jitsu.test 192.0.2.2"\n' + SMALLEST,
-    "nameserver-not-in-full": '[dns]\nnameservers = ["ns2 192.0.2.2"]\n' + SMALLEST,
-    "nameserver-without-address": '[dns]\nnameservers = ["ns2.jitsu.test"]\n' + SMALLEST,
-    "nameserver-is-this-board": '[dns]\nnameservers = ["ns.jitsu.test 192.0.2.2"]\n' + SMALLEST,
-    "nameserver-twice": '[dns]\nnameservers = ["a.test 192.0.2.2", "A.test. 192.0.2.3"]\n' + SMALLEST,
-    "nameserver-is-a-service": '[dns]\nnameservers = ["hello.jitsu.test 192.0.2.2"]\n' + SMALLEST,
-    "nameservers-too-many": f"[dns]\nnameservers = {[f'ns{n}.example.org 192.0.2.{n}' for n in range(13)]}\n"
-    + SMALLEST,
-    "txt-text": SMALLEST + 'txt = "v=1"\n',
-    "txt-too-long": SMALLEST + f'txt = ["{"ü" * 128}"]\n',
-    "txt-too-many": SMALLEST + f"txt = {['x'] * 17}\n",
-    "txt-without-a-name": SMALLEST + 'names = []\ntxt = ["v=1"]\n',
-    "srv-without-port": SMALLEST + 'srv = ["_http._tcp"]\n',
-    "srv-port-out-of-range": SMALLEST + 'srv = ["_http._tcp 65536"]\n',
-    "srv-without-protocol": SMALLEST + 'srv = ["http 80"]\n',
-    "srv-twice": SMALLEST + 'srv = ["_http._tcp 80", "_HTTP._tcp  80"]\n',
-    "port-out-of-range": SMALLEST + "port = 0\n",
-    "port-as-text": SMALLEST + 'port = "80"\n',
-    "port-as-boolean": SMALLEST + "port = true\n",
-    "ready-bad": SMALLEST + 'ready = "soon"\n',
-    "machine-bad": SMALLEST + 'machine = "pc"\n',
-    "boolean-as-text": '[network]\nexisting = "yes"\n' + SMALLEST,
-    "text-as-boolean": "[network]\nbridge = true\n" + SMALLEST,
-    "service-name-invalid": '[service.Hello_World]\nkernel = "k"\naddress = "10.77.0.10"\n',
-    "instance-invalid": '[daemon]\ninstance = "Edge 1"\n' + SMALLEST,
-    "dns-name-invalid": SMALLEST + 'names = ["-www"]\n',
-    "names-of-numbers": SMALLEST + "names = [1]\n",
-    "bridge-name-too-long": '[network]\nbridge = "a-bridge-far-too-long"\n' + SMALLEST,
-    "uplink-name-bad": '[network]\nuplink = "eth0/1"\n' + SMALLEST,
-    "network-bad": '[network]\naddress = "10.77.0.1/33"\n' + SMALLEST,
-    "network-without-room": '[network]\naddress = "10.77.0.1/30"\n' + SMALLEST,
-    "gateway-outside": '[network]\ngateway = "192.0.2.1"\n' + SMALLEST,
-    "probe-is-the-bridge": '[network]\nprobe = "10.77.0.1"\n' + SMALLEST,
-    "runtime-too-long": f'[daemon]\nruntime = "/run/{"x" * 80}"\n' + SMALLEST,
-    "guests-none": "[limits]\nguests = 0\n" + SMALLEST,
-    "summons-negative": "[limits]\nsummons = -1\n" + SMALLEST,
-    "answers-fraction": "[limits]\nanswers = 0.5\n" + SMALLEST,
-    "uids-no-range": '[limits]\nuids = "many"\n' + SMALLEST,
-    "uids-of-root": '[limits]\nuids = "0-999"\n' + SMALLEST,
-    "uids-backwards": '[limits]\nuids = "200999-200000"\n' + SMALLEST,
-    "uids-too-few": '[limits]\nuids = "200000-200009"\n' + SMALLEST,
-    "vcpus-none": "[limits]\nvcpus = 0\n" + SMALLEST,
-    "restart-word": SMALLEST + 'restart = "sometimes"\n',
-    "restart-on-failure-never": SMALLEST + 'restart = "on-failure:0"\n',
-    "restart-xl-preserve": SMALLEST + 'restart = "preserve"\n',
-    "restart-xl-coredump": SMALLEST + 'restart = "coredump-restart"\n',
-    "backoff-none": SMALLEST + "backoff = 0\n",
-    "crashes-none": SMALLEST + "crashes = 0\n",
-    "boot-never": "[limits]\nboot = 0\n" + SMALLEST,
-    "idle-not-a-number": SMALLEST + "idle = nan\n",
-    "cmdline-too-long": SMALLEST + f'cmdline = "{"x" * 1025}"\n',
-    "cmdline-of-two-lines": SMALLEST + 'cmdline = "a\\nb"\n',
-}
-
 
 BEYOND_ALL_BOUNDS = {
     "size": SMALLEST + f'memory = "{"9" * 5000} GiB"\n',
@@ -213,9 +96,9 @@ def configuration(folder: Path, text: str) -> Config:
     return load(path)
 
 
-def only_service(config: Config) -> ServiceConfig:
-    (service,) = config.services.values()
-    return service
+def told_service(config: Config) -> ServiceConfig:
+    """The service that is told about, or the first of them."""
+    return next(iter(config.services.values()))
 
 
 def complaint(folder: Path, error: ConfigError) -> str:
@@ -240,13 +123,14 @@ def test_a_service_needs_a_kernel_and_an_address_and_the_rest_has_defaults(tmp_p
     assert config.limits == LimitsConfig(
         512 << 20, guests=64, vcpus=256, boot=15.0, summons=32, answers=200, uids=range(0)
     )
-    service = only_service(config)
+    service = told_service(config)
     assert (service.name, service.kernel, service.initrd) == ("hello", tmp_path / "hello.elf", None)
     assert (service.memory, service.vcpus, service.cmdline, service.machine) == (16 << 20, 1, "", "")
     assert (service.ready, service.port, service.names) == ("told", 80, ("hello",))
     assert (service.ttl, service.idle, service.linger) == (60, 60.0, 3600.0)
     assert (service.txt, service.srv) == ((), ())
     assert (service.restart, service.backoff, service.crashes) == (Restart("no"), 1.0, 5)
+    assert (service.depends, service.hours) == ((), ())
 
 
 def test_everything_can_be_said(tmp_path: Path) -> None:
@@ -265,7 +149,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert config.limits == LimitsConfig(
         2 << 30, guests=8, vcpus=12, boot=2.5, summons=5, answers=0, uids=range(200000, 200010)
     )
-    assert only_service(config) == ServiceConfig(
+    assert told_service(config) == ServiceConfig(
         name="web",
         kernel=Path("/boot/web"),
         address=IPv4Address("192.0.2.10"),
@@ -287,6 +171,8 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         backoff=0.5,
         crashes=9,
         address6=IPv6Address("2001:db8::10"),
+        depends=("db",),
+        hours=(Hours(frozenset(range(5)), 480, 1080), Hours(frozenset(range(7)), 1320, 1800)),
     )
 
 
@@ -296,7 +182,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     + [("destroy", Restart("no")), ("restart", Restart("always"))],
 )
 def test_restart_is_said_in_the_words_of_docker_or_of_xl(tmp_path: Path, word: str, policy: Restart) -> None:
-    assert only_service(configuration(tmp_path, f'{SMALLEST}restart = "{word}"\n')).restart == policy
+    assert told_service(configuration(tmp_path, f'{SMALLEST}restart = "{word}"\n')).restart == policy
 
 
 def test_of_ipv6_only_the_networks_address_must_be_said(tmp_path: Path) -> None:
@@ -306,7 +192,7 @@ def test_of_ipv6_only_the_networks_address_must_be_said(tmp_path: Path) -> None:
     assert config.network.ipv6 == Ipv6Config(
         IPv6Interface("fd77::1/64"), IPv6Address("fd77::1"), IPv6Address("fd77::ffff:ffff:ffff:fffe")
     )
-    assert only_service(config).addresses == (IPv4Address("10.77.0.10"),)
+    assert told_service(config).addresses == (IPv4Address("10.77.0.10"),)
 
 
 def test_the_probe_of_ipv6_steps_aside_for_a_bridge_at_the_end_of_its_network(tmp_path: Path) -> None:
@@ -316,8 +202,8 @@ def test_the_probe_of_ipv6_steps_aside_for_a_bridge_at_the_end_of_its_network(tm
 
 
 def test_a_service_may_have_both_addresses_or_either(tmp_path: Path) -> None:
-    both = only_service(configuration(tmp_path, SIX + 'address6 = "fd77::10"\n'))
-    only6 = only_service(configuration(tmp_path, SIX.replace('address = "10.77.0.10"', 'address6 = "fd77::10"')))
+    both = told_service(configuration(tmp_path, SIX + 'address6 = "fd77::10"\n'))
+    only6 = told_service(configuration(tmp_path, SIX.replace('address = "10.77.0.10"', 'address6 = "fd77::10"')))
 
     assert both.addresses == (IPv4Address("10.77.0.10"), IPv6Address("fd77::10"))
     assert only6.addresses == (IPv6Address("fd77::10"),)
@@ -401,13 +287,13 @@ def test_whatever_stands_behind_a_key_is_taken_or_is_a_config_error(
     except ConfigError as error:
         outcome = error
 
-    assert outcome.message if isinstance(outcome, ConfigError) else only_service(outcome).fingerprint
+    assert outcome.message if isinstance(outcome, ConfigError) else told_service(outcome).fingerprint
 
 
 def test_a_mac_is_derived_from_instance_and_service_and_always_the_same(tmp_path: Path) -> None:
-    mine = only_service(configuration(tmp_path, SMALLEST)).mac
-    again = only_service(configuration(tmp_path, SMALLEST)).mac
-    elsewhere = only_service(configuration(tmp_path, '[daemon]\ninstance = "edge"\n' + SMALLEST)).mac
+    mine = told_service(configuration(tmp_path, SMALLEST)).mac
+    again = told_service(configuration(tmp_path, SMALLEST)).mac
+    elsewhere = told_service(configuration(tmp_path, '[daemon]\ninstance = "edge"\n' + SMALLEST)).mac
 
     assert mine == again
     assert int(mine[:2], 16) & 0b11 == 0b10, "unicast, and locally administered"
@@ -421,11 +307,11 @@ def test_the_probe_steps_aside_for_a_bridge_at_the_end_of_its_network(tmp_path: 
 
 
 def test_a_service_may_have_no_name_and_wait_for_syns_only(tmp_path: Path) -> None:
-    assert only_service(configuration(tmp_path, SMALLEST + "names = []\n")).names == ()
+    assert told_service(configuration(tmp_path, SMALLEST + "names = []\n")).names == ()
 
 
 def test_the_configuration_cannot_be_changed_behind_anybodys_back(tmp_path: Path) -> None:
-    service = only_service(configuration(tmp_path, SMALLEST))
+    service = told_service(configuration(tmp_path, SMALLEST))
 
     with pytest.raises(FrozenInstanceError):
         service.memory = 0  # type: ignore[misc]
@@ -438,7 +324,7 @@ class TestFingerprint:
     def service(self, tmp_path: Path) -> ServiceConfig:
         (tmp_path / "hello.elf").write_bytes(b"one")
         (tmp_path / "hello.cpio").write_bytes(b"root")
-        return only_service(configuration(tmp_path, SMALLEST + 'initrd = "hello.cpio"\n'))
+        return told_service(configuration(tmp_path, SMALLEST + 'initrd = "hello.cpio"\n'))
 
     def test_it_is_eight_digits_and_stays_the_same(self, service: ServiceConfig) -> None:
         assert len(service.fingerprint) == 8

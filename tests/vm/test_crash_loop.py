@@ -7,8 +7,7 @@ import socket
 import struct
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,7 @@ from jitsu.demo.stage import ZONE, Cast, Stage
 from jitsu.domains.probe_guest import LOAD_ADDRESS, pvh_elf
 from jitsu.errors import DaemonError
 from jitsu.network.namespace import inside
-from jitsu.summon.tenant import Row
-from tests.vm.witness import belongings, monitors, nothing_is_left, row
+from tests.vm.witness import belongings, monitors, nothing_is_left, row, until
 
 pytestmark = pytest.mark.usefixtures("private_network")
 
@@ -49,7 +47,7 @@ def looping(crasher: Path) -> Iterator[Stage]:
     with Stage([Cast("www", crasher, {"crashes": 3, "backoff": 1})]) as stage:
         for turn in range(1, 4):
             _is_refused(stage)
-            assert until(stage, lambda found: found["domid"] is None)["crashes"] == turn
+            assert until(stage, "www", lambda found: found["domid"] is None)["crashes"] == turn
         assert row(stage, "www")["state"] == "crash-looping"
         yield stage
 
@@ -66,9 +64,9 @@ def test_who_wants_a_guest_that_is_crash_looping_is_refused_and_boots_nothing(lo
 
 
 def test_the_next_try_comes_after_the_pause_and_the_next_pause_is_longer(looping: Stage) -> None:
-    until(looping, lambda found: found["state"] == "asleep")
+    until(looping, "www", lambda found: found["state"] == "asleep")
     _is_refused(looping)
-    again = until(looping, lambda found: found["crashes"] == 4)
+    again = until(looping, "www", lambda found: found["crashes"] == 4)
     assert (again["state"], again["summons"]) == ("crash-looping", 4)
     assert again["retry"] is not None
     assert 4 < again["retry"] <= 8
@@ -98,7 +96,7 @@ def test_a_guest_that_is_started_again_and_again_is_stopped_for_good(crasher: Pa
     with Stage([Cast("www", crasher, {"crashes": 4, "backoff": 0.1, "restart": policy})]) as stage:
         before = belongings(stage)
         _is_refused(stage)
-        looped = until(stage, lambda found: found["state"] == "crash-looping")
+        looped = until(stage, "www", lambda found: found["state"] == "crash-looping")
         assert looped["summons"] >= 4
         causes = [trace["cause"] for trace in stage.ask("trace", service="www", last=20)]
         assert causes == ["syn"] + ["restart"] * (len(causes) - 1)
@@ -113,23 +111,12 @@ def test_a_guest_that_is_killed_comes_back_without_anybody_asking(hello: Path) -
         stage.ask("start", service="www")
         first = row(stage, "www")
         os.kill(int(str(first["pid"])), signal.SIGKILL)
-        back = until(stage, lambda found: found["state"] == "serving" and found["summons"] == 2)
+        back = until(stage, "www", lambda found: found["state"] == "serving" and found["summons"] == 2)
         assert (back["crashes"], back["last"]) == (1, "QEMU was killed by signal 9 (Killed)")
         assert stage.ask("trace", service="www", last=1)[0]["cause"] == "restart"
         stage.ask("stop", service="www")
         stopped = row(stage, "www")
         assert (stopped["state"], stopped["retry"], monitors(stage)) == ("asleep", None, [])
-
-
-def until(stage: Stage, so: Callable[[Row], bool]) -> Row:
-    """Wait until it is so of www, ten seconds at most; its row then."""
-    tick = threading.Event()
-    for _ in range(500):
-        found = row(stage, "www")
-        if so(found):
-            return found
-        tick.wait(0.02)
-    raise AssertionError(f"www is {found}")
 
 
 def _is_refused(stage: Stage) -> None:

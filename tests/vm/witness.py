@@ -5,6 +5,7 @@ import struct
 import subprocess
 import threading
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -69,6 +70,17 @@ def row(stage: Stage, service: str) -> Row:
     """The service as `jitsu ps` shows it."""
     found: list[Row] = stage.ask("ps")
     return next(row for row in found if row["service"] == service)
+
+
+def until(stage: Stage, service: str, so: Callable[[Row], bool]) -> Row:
+    """Wait until it is so of the service, ten seconds at most; its row then."""
+    tick = threading.Event()
+    for _ in range(500):
+        found = row(stage, service)
+        if so(found):
+            return found
+        tick.wait(0.02)
+    raise AssertionError(f"{service} is {found}")
 
 
 def until_asleep(stage: Stage, service: str) -> Row:

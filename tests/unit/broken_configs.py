@@ -1,0 +1,146 @@
+"""Files that are no good, by the name of the golden text in golden/config that they are answered with."""
+
+SMALLEST = """
+[service.hello]
+kernel = "hello.elf"
+address = "10.77.0.10"
+"""
+
+OTHERS = """
+[service.a]
+kernel = "k"
+address = "10.77.0.11"
+depends = ["b"]
+
+[service.b]
+kernel = "k"
+address = "10.77.0.12"
+depends = ["hello"]
+"""
+
+SIX = '[network]\naddress6 = "fd77::1/64"\n' + SMALLEST
+"""The smallest file with IPv6."""
+
+BROKEN = {
+    "not-toml": "[service.hello]\nkernel = hello.elf\n",
+    "no-service": "",
+    "unknown-section": '[servce.hello]\nkernel = "k"\n',
+    "unknown-key": SMALLEST + 'kernal = "k"\n',
+    "unknown-key-of-daemon": '[daemon]\ninstanse = "edge"\n' + SMALLEST,
+    "section-is-no-table": "dns = 53\n" + SMALLEST,
+    "services-are-no-table": 'service = "hello"\n',
+    "service-is-no-table": '[service]\nhello = "hello.elf"\n',
+    "missing-kernel": '[service.hello]\naddress = "10.77.0.10"\n',
+    "empty-kernel": '[service.hello]\nkernel = ""\naddress = "10.77.0.10"\n',
+    "kernel-no-path": '[service.hello]\nkernel = "a\\u0000b"\naddress = "10.77.0.10"\n',
+    "missing-address": '[service.hello]\nkernel = "hello.elf"\n',
+    "size-without-unit": SMALLEST + 'memory = "64"\n',
+    "size-in-wrong-unit": SMALLEST + 'memory = "64 MB"\n',
+    "size-as-number": SMALLEST + "memory = 64\n",
+    "size-too-small": SMALLEST + 'memory = "512 KiB"\n',
+    "address-outside-network": '[service.hello]\nkernel = "k"\naddress = "192.0.2.1"\n',
+    "address-no-address": '[service.hello]\nkernel = "k"\naddress = "10.77.0.300"\n',
+    "address-of-the-bridge": '[service.hello]\nkernel = "k"\naddress = "10.77.0.1"\n',
+    "address-of-the-gateway": '[network]\ngateway = "10.77.0.10"\n' + SMALLEST,
+    "address-of-the-network-itself": '[service.hello]\nkernel = "k"\naddress = "10.77.0.0"\n',
+    "address-of-everybody": '[service.hello]\nkernel = "k"\naddress = "10.77.0.255"\n',
+    "address-is-the-probe": '[network]\nprobe = "10.77.0.10"\n' + SMALLEST,
+    "address-twice": SMALLEST + '[service.other]\nkernel = "k"\naddress = "10.77.0.10"\n',
+    "address6-without-network": SMALLEST + 'address6 = "fd77::10"\n',
+    "address6-outside-network": SIX + 'address6 = "fd78::10"\n',
+    "address6-no-address": SIX + 'address6 = "fd77::1::2"\n',
+    "address6-of-ipv4": SIX + 'address6 = "10.77.0.10"\n',
+    "address6-of-an-interface": SIX + 'address6 = "fd77::10%eth0"\n',
+    "address6-of-any-router": SIX + 'address6 = "fd77::"\n',
+    "address6-of-the-bridge": SIX + 'address6 = "fd77::1"\n',
+    "address6-is-the-probe": SIX + 'address6 = "fd77::ffff:ffff:ffff:fffe"\n',
+    "address6-twice": SIX
+    + 'address6 = "fd77::10"\n[service.other]\nkernel = "k"\naddress = "10.77.0.11"\naddress6 = "fd77::0:10"\n',
+    "network6-bad": '[network]\naddress6 = "10.77.0.1/24"\n' + SMALLEST,
+    "network6-of-another-size": '[network]\naddress6 = "fd77::1/80"\n' + SMALLEST,
+    "network6-link-local": '[network]\naddress6 = "fe80::1/64"\n' + SMALLEST,
+    "network6-of-an-interface": '[network]\naddress6 = "fd77::1%eth0/64"\n' + SMALLEST,
+    "network6-of-any-router": '[network]\naddress6 = "fd77::/64"\n' + SMALLEST,
+    "gateway6-outside": '[network]\naddress6 = "fd77::1/64"\ngateway6 = "fd78::1"\n' + SMALLEST,
+    "gateway6-without-address6": '[network]\ngateway6 = "fd77::1"\n' + SMALLEST,
+    "probe6-is-the-bridge": '[network]\naddress6 = "fd77::1/64"\nprobe6 = "fd77::1"\n' + SMALLEST,
+    "probe6-outside": '[network]\naddress6 = "fd77::1/64"\nprobe6 = "fd78::2"\n' + SMALLEST,
+    "listen-ipv6-without-brackets": '[dns]\nlisten = ["fd77::1:53"]\n' + SMALLEST,
+    "name-twice": SMALLEST + '[service.other]\nkernel = "k"\naddress = "10.77.0.11"\nnames = ["hello"]\n',
+    "name-of-the-name-server": SMALLEST + 'names = ["ns"]\n',
+    "mac-twice": SMALLEST
+    + 'mac = "52:54:00:00:00:01"\n[service.other]\nkernel = "k"\naddress = "10.77.0.11"\nmac = "52:54:00:00:00:01"\n',
+    "mac-multicast": SMALLEST + 'mac = "01:00:5e:00:00:01"\n',
+    "mac-no-mac": SMALLEST + 'mac = "52-54-00-12-34-56"\n',
+    "mac-of-nobody": SMALLEST + 'mac = "00:00:00:00:00:00"\n',
+    "zone-bad": '[dns]\nzone = "jitsu..test"\n' + SMALLEST,
+    "zone-is-the-root": '[dns]\nzone = "."\n' + SMALLEST,
+    "listen-empty": "[dns]\nlisten = []\n" + SMALLEST,
+    "listen-text": '[dns]\nlisten = "10.77.0.1:53"\n' + SMALLEST,
+    "listen-without-port": '[dns]\nlisten = ["10.77.0.1"]\n' + SMALLEST,
+    "listen-port-out-of-range": '[dns]\nlisten = ["10.77.0.1:65536"]\n' + SMALLEST,
+    "ttl-negative": "[dns]\nttl = -1\n" + SMALLEST,
+    "name-of-this-board-bad": '[dns]\nname = "ns_1"\n' + SMALLEST,
+    "name-of-this-board-is-a-services": '[dns]\nname = "hello"\n' + SMALLEST,
+    "nameservers-text": '[dns]\nnameservers = "ns2.jitsu.test 192.0.2.2"\n' + SMALLEST,
+    "nameserver-not-in-full": '[dns]\nnameservers = ["ns2 192.0.2.2"]\n' + SMALLEST,
+    "nameserver-without-address": '[dns]\nnameservers = ["ns2.jitsu.test"]\n' + SMALLEST,
+    "nameserver-is-this-board": '[dns]\nnameservers = ["ns.jitsu.test 192.0.2.2"]\n' + SMALLEST,
+    "nameserver-twice": '[dns]\nnameservers = ["a.test 192.0.2.2", "A.test. 192.0.2.3"]\n' + SMALLEST,
+    "nameserver-is-a-service": '[dns]\nnameservers = ["hello.jitsu.test 192.0.2.2"]\n' + SMALLEST,
+    "nameservers-too-many": f"[dns]\nnameservers = {[f'ns{n}.example.org 192.0.2.{n}' for n in range(13)]}\n"
+    + SMALLEST,
+    "txt-text": SMALLEST + 'txt = "v=1"\n',
+    "txt-too-long": SMALLEST + f'txt = ["{"ü" * 128}"]\n',
+    "txt-too-many": SMALLEST + f"txt = {['x'] * 17}\n",
+    "txt-without-a-name": SMALLEST + 'names = []\ntxt = ["v=1"]\n',
+    "srv-without-port": SMALLEST + 'srv = ["_http._tcp"]\n',
+    "srv-port-out-of-range": SMALLEST + 'srv = ["_http._tcp 65536"]\n',
+    "srv-without-protocol": SMALLEST + 'srv = ["http 80"]\n',
+    "srv-twice": SMALLEST + 'srv = ["_http._tcp 80", "_HTTP._tcp  80"]\n',
+    "port-out-of-range": SMALLEST + "port = 0\n",
+    "port-as-text": SMALLEST + 'port = "80"\n',
+    "port-as-boolean": SMALLEST + "port = true\n",
+    "ready-bad": SMALLEST + 'ready = "soon"\n',
+    "machine-bad": SMALLEST + 'machine = "pc"\n',
+    "boolean-as-text": '[network]\nexisting = "yes"\n' + SMALLEST,
+    "text-as-boolean": "[network]\nbridge = true\n" + SMALLEST,
+    "service-name-invalid": '[service.Hello_World]\nkernel = "k"\naddress = "10.77.0.10"\n',
+    "instance-invalid": '[daemon]\ninstance = "Edge 1"\n' + SMALLEST,
+    "dns-name-invalid": SMALLEST + 'names = ["-www"]\n',
+    "names-of-numbers": SMALLEST + "names = [1]\n",
+    "bridge-name-too-long": '[network]\nbridge = "a-bridge-far-too-long"\n' + SMALLEST,
+    "uplink-name-bad": '[network]\nuplink = "eth0/1"\n' + SMALLEST,
+    "network-bad": '[network]\naddress = "10.77.0.1/33"\n' + SMALLEST,
+    "network-without-room": '[network]\naddress = "10.77.0.1/30"\n' + SMALLEST,
+    "gateway-outside": '[network]\ngateway = "192.0.2.1"\n' + SMALLEST,
+    "probe-is-the-bridge": '[network]\nprobe = "10.77.0.1"\n' + SMALLEST,
+    "runtime-too-long": f'[daemon]\nruntime = "/run/{"x" * 80}"\n' + SMALLEST,
+    "guests-none": "[limits]\nguests = 0\n" + SMALLEST,
+    "summons-negative": "[limits]\nsummons = -1\n" + SMALLEST,
+    "answers-fraction": "[limits]\nanswers = 0.5\n" + SMALLEST,
+    "depends-on-nobody": SMALLEST + 'depends = ["db"]\n',
+    "depends-on-itself": SMALLEST + 'depends = ["hello"]\n',
+    "depends-in-a-circle": SMALLEST + 'depends = ["a"]\n' + OTHERS,
+    "depends-text": SMALLEST + 'depends = "db"\n',
+    "hours-text": SMALLEST + 'hours = "08:00-18:00"\n',
+    "hours-vague": SMALLEST + 'hours = ["in the morning"]\n',
+    "hours-in-german": SMALLEST + 'hours = ["Mo-Fr 08:00-18:00"]\n',
+    "hours-out-of-range": SMALLEST + 'hours = ["08:00-24:30"]\n',
+    "hours-of-no-length": SMALLEST + 'hours = ["08:00-08:00"]\n',
+    "vcpus-none": "[limits]\nvcpus = 0\n" + SMALLEST,
+    "restart-word": SMALLEST + 'restart = "sometimes"\n',
+    "restart-on-failure-never": SMALLEST + 'restart = "on-failure:0"\n',
+    "restart-xl-preserve": SMALLEST + 'restart = "preserve"\n',
+    "restart-xl-coredump": SMALLEST + 'restart = "coredump-restart"\n',
+    "backoff-none": SMALLEST + "backoff = 0\n",
+    "crashes-none": SMALLEST + "crashes = 0\n",
+    "uids-no-range": '[limits]\nuids = "many"\n' + SMALLEST,
+    "uids-of-root": '[limits]\nuids = "0-999"\n' + SMALLEST,
+    "uids-backwards": '[limits]\nuids = "200999-200000"\n' + SMALLEST,
+    "uids-too-few": '[limits]\nuids = "200000-200009"\n' + SMALLEST,
+    "boot-never": "[limits]\nboot = 0\n" + SMALLEST,
+    "idle-not-a-number": SMALLEST + "idle = nan\n",
+    "cmdline-too-long": SMALLEST + f'cmdline = "{"x" * 1025}"\n',
+    "cmdline-of-two-lines": SMALLEST + 'cmdline = "a\\nb"\n',
+}
