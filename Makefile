@@ -12,7 +12,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := python3-venv qemu-system-x86 iproute2 \
 	$(sort $(shell sed -n 's/^packages *= *\[\(.*\)\].*/\1/p' images/*/recipe.toml 2>/dev/null | tr -d '",'))
 # libvirt-python is built from source.
-TEST_PACKAGES := bind9-dnsutils curl knot-dnsutils libc6-dev systemd unbound \
+TEST_PACKAGES := bind9-dnsutils curl iputils-ping knot-dnsutils libc6-dev systemd unbound \
 	libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu libxml2-utils \
 	libvirt-dev gcc pkg-config python3-dev
 

@@ -8,6 +8,7 @@ Every finding names the file, the key and the way out. Sizes are bytes, times ar
     service.py   [service.NAME]
     restart.py   its restart policy
     hours.py     when it is kept running
+    wake.py      what wakes it
     dependencies.py  which services it wants to serve before it
     reader.py    a whole file, and what its parts must not share
 """

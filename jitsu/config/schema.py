@@ -9,8 +9,9 @@ from pathlib import Path
 
 from jitsu.config.hours import Hours
 from jitsu.config.restart import NEVER, Restart
+from jitsu.config.wake import TCP, Trigger
 
-_POLICY = ("names", "ttl", "txt", "srv", "idle", "linger", "restart", "backoff", "crashes", "depends", "hours")
+_POLICY = ("names", "ttl", "txt", "srv", "idle", "linger", "restart", "backoff", "crashes", "depends", "hours", "wake")
 """Keys of a service that may change under a running guest."""
 
 
@@ -118,6 +119,8 @@ class ServiceConfig:
     """Services that must serve before this one is launched."""
     hours: tuple[Hours, ...] = ()
     """When it is kept running."""
+    wake: tuple[Trigger, ...] = TCP
+    """Packets that wake it; a DNS question always does."""
     address6: IPv6Address | None = None
 
     @property

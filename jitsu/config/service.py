@@ -9,6 +9,7 @@ from jitsu.config.names import is_name
 from jitsu.config.restart import Restart, read_restart
 from jitsu.config.schema import DaemonConfig, DnsConfig, NetworkConfig, ServiceConfig
 from jitsu.config.table import Table
+from jitsu.config.wake import Trigger, read_trigger
 
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 _NO_MAC = "00:00:00:00:00:00"
@@ -56,6 +57,7 @@ def read_service(
         address6=address6,
         depends=table.texts("depends", ()),
         hours=tuple(_hours(table, text) for text in table.texts("hours", ())),
+        wake=tuple(_trigger(table, text) for text in table.texts("wake", ("tcp",))),
     )
     if len(service.cmdline) > 1024 or not service.cmdline.isprintable():
         table.wrong("cmdline", "cannot be passed to a kernel", "use at most 1,024 printable characters")
@@ -115,6 +117,13 @@ def _hours(table: Table, text: str) -> Hours:
         return read_hours(text)
     except ValueError as error:
         table.wrong("hours", f"cannot contain {text!r}", str(error))
+
+
+def _trigger(table: Table, text: str) -> Trigger:
+    try:
+        return read_trigger(text)
+    except ValueError as error:
+        table.wrong("wake", f"cannot contain {text!r}", str(error))
 
 
 def _derived_mac(instance: str, service: str) -> str:

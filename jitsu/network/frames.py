@@ -71,7 +71,7 @@ def read_segment(frame: bytes) -> Segment | None:
     In IPv6 it must follow the IP header at once: what comes behind extension headers is of no interest, as no client
     puts any before the segments of a connection that it opens.
     """
-    located = _locate_tcp(frame)
+    located = locate(frame, socket.IPPROTO_TCP)
     if located is None:
         return None
     source, target, start, size = located
@@ -86,17 +86,18 @@ def read_segment(frame: bytes) -> Segment | None:
     )
 
 
-def _locate_tcp(frame: bytes) -> tuple[bytes, bytes, int, int] | None:
-    """Source, target, and of the TCP segment where it begins and how long it is."""
+def locate(frame: bytes, protocol: int) -> tuple[bytes, bytes, int, int] | None:
+    """Source, target, and of the message of that protocol where it begins and how long it is; None for any other, and
+    for later fragments."""
     if frame[12:14] == ETHERTYPE_IPV4 and len(frame) >= _ETHERNET_HEADER + _IPV4.size:
-        version, _, total, _, fragment, _, protocol, _, source, target = _IPV4.unpack_from(frame, _ETHERNET_HEADER)
+        version, _, total, _, fragment, _, carried, _, source, target = _IPV4.unpack_from(frame, _ETHERNET_HEADER)
         header = (version & 0x0F) * 4
-        if version >> 4 != 4 or header < _IPV4.size or protocol != socket.IPPROTO_TCP or fragment & 0x1FFF:
+        if version >> 4 != 4 or header < _IPV4.size or carried != protocol or fragment & 0x1FFF:
             return None
         return source, target, _ETHERNET_HEADER + header, total - header
     if frame[12:14] == ETHERTYPE_IPV6 and len(frame) >= _ETHERNET_HEADER + IPV6_HEADER:
         first, size, following, _, source, target = _IPV6.unpack_from(frame, _ETHERNET_HEADER)
-        if first >> 28 != 6 or following != socket.IPPROTO_TCP:
+        if first >> 28 != 6 or following != protocol:
             return None
         return source, target, _ETHERNET_HEADER + IPV6_HEADER, size
     return None

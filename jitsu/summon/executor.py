@@ -19,7 +19,7 @@ from jitsu.network.host import Network
 from jitsu.network.packet import Interest
 from jitsu.summon import machine
 from jitsu.summon.admission import Budget
-from jitsu.summon.delivery import deliver
+from jitsu.summon.delivery import deliver, deliver_datagram
 from jitsu.summon.machine import Phase, State
 from jitsu.summon.tenant import Holding, Tenant, spec_of
 from jitsu.synjitsu.embryonic import Embryo
@@ -89,7 +89,11 @@ class Executor:
     def reset_held(self, tenant: Tenant, reason: str) -> None:
         """Refuse everybody whose SYN is on hold."""
         tenant.wanted_since = None
-        abandoned = tenant.embryos.abandon() if tenant.held else []
+        if not tenant.held:
+            return
+        # Datagrams get no answer: a name in DNS does not promise one, and who sent them sends again.
+        tenant.datagrams.release()
+        abandoned = tenant.embryos.abandon()
         for embryo in abandoned:
             self.sentinel.reset(embryo.segment)
         if abandoned:
@@ -220,6 +224,8 @@ class Executor:
             with trace.span("deliver"):
                 for embryo in tenant.embryos.release():
                     deliver(tenant, embryo, self._settings)
+                for held in tenant.datagrams.release():
+                    deliver_datagram(tenant, held, self._settings)
         trace.finish("serving")
         log.info("%s: domain %d serves after %.1f ms", tenant.name, holding.domid, trace.record()["total_ms"])
 

@@ -65,7 +65,9 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Knocked:
-    """A SYN is on hold."""
+    """A packet is on hold; `cause` is `syn`, `udp` or `icmp`."""
+
+    cause: str = "syn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +158,8 @@ Event = Asked | Knocked | Ordered | Unwanted | Launched | BecameReady | Silent |
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Start a domain, and wait for nothing else; `cause` is `dns`, `syn`, `start` (by hand, or for a service that
-    depends on it), `restart` or `hours`."""
+    """Start a domain, and wait for nothing else; `cause` is `dns`, `syn` (or whatever else is on hold), `udp`, `icmp`,
+    `start` (by hand, or for a service that depends on it), `restart` or `hours`."""
 
     cause: str
 
@@ -293,7 +295,8 @@ def _wanted(state: State, event: Asked | Ordered | Knocked) -> tuple[State, list
         case Knocked():
             pass
     if state.phase in (Phase.ASLEEP, Phase.CRASH_LOOPING):
-        return replace(state, phase=Phase.STARTING), [Launch(_cause(state))]
+        cause = event.cause if isinstance(event, Knocked) else _cause(state)
+        return replace(state, phase=Phase.STARTING), [Launch(cause)]
     return state, actions
 
 

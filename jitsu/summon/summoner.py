@@ -11,8 +11,10 @@ from ipaddress import ip_address
 
 from jitsu.config import NetworkConfig, ServiceConfig
 from jitsu.config.hours import within
+from jitsu.config.wake import wakes
 from jitsu.domains.driver import Domain, DomainEvent, Driver, Happening
 from jitsu.errors import DomainError, JitsuError
+from jitsu.network.datagrams import Datagram
 from jitsu.network.frames import Segment
 from jitsu.network.host import Network
 from jitsu.summon import machine
@@ -95,6 +97,9 @@ class Summoner:
         now = time.monotonic()
         if tenant.state.phase is Phase.SERVING and self._executor.pass_on(tenant, segment, frame):
             return
+        if not self._may_wait(tenant) and not wakes(tenant.service.wake, "tcp", segment.target_port):
+            self.sentinel.reset(segment)
+            return
         match tenant.embryos.hold(segment, frame, now):
             case Verdict.HELD:
                 self._want(tenant, machine.Knocked(), now)
@@ -105,8 +110,16 @@ class Summoner:
                     tenant.trace.note(f"{_peer(segment)} repeated its SYN after {waited:.0f} ms on hold")
             case Verdict.FULL:
                 if not tenant.dropped:
-                    log.warning("%s: %d SYNs are on hold, more are dropped", service, tenant.held)
+                    log.warning("%s: %d SYNs are on hold, more are dropped", service, len(tenant.embryos))
                 tenant.dropped += 1
+
+    def arrived(self, service: str, datagram: Datagram, frame: bytes) -> None:
+        """A datagram or an echo request at the sentinel: held if it wakes the service and there is room, or dropped."""
+        tenant = self._tenants[service]
+        if not wakes(tenant.service.wake, datagram.protocol, datagram.port):
+            return
+        if tenant.datagrams.hold(datagram, frame):
+            self._want(tenant, machine.Knocked(datagram.protocol), time.monotonic())
 
     def strayed(self, service: str, frame: bytes) -> None:
         """A frame that was on its way to the sentinel when the gate was opened."""
@@ -317,6 +330,10 @@ class Summoner:
         self._step(tenant, machine.Due("restart"))
 
     # Small parts.
+
+    def _may_wait(self, tenant: Tenant) -> bool:
+        """Is somebody on the way whom a SYN may wait for, whether it would have woken them or not?"""
+        return tenant.state.phase in (Phase.STARTING, Phase.BOOTING, Phase.SERVING)
 
     def _keep_in_sight(self, tenant: Tenant) -> None:
         """Know who is not asleep, or not for long, without looking at everybody."""

@@ -13,13 +13,14 @@ from jitsu.summon.gathering import Gathering
 from jitsu.summon.machine import Phase, State
 from jitsu.summon.upkeep import Upkeep
 from jitsu.synjitsu.connections import ConnectionTable
+from jitsu.synjitsu.datagrams import DatagramTable
 from jitsu.synjitsu.embryonic import EmbryonicTable
 from jitsu.synjitsu.probe import Probe
 from jitsu.trace import Trace
 
 
 class Row(TypedDict):
-    """A service as `jitsu ps` shows it. `up` is seconds since it last began to serve, `held` SYNs on hold, `crashes`
+    """A service as `jitsu ps` shows it. `up` is seconds since it last began to serve, `held` packets on hold, `crashes`
     ends in a row (upkeep.py), `retry` seconds until it is started again by itself, or may be by others."""
 
     service: str
@@ -66,6 +67,7 @@ class Tenant:
     state: State = ASLEEP
     holding: Holding | None = None
     _embryos: EmbryonicTable | None = None
+    _datagrams: DatagramTable | None = None
     trace: Trace | None = None
     wanted_since: float | None = None
     """When the packet came that the next launch is for."""
@@ -96,9 +98,16 @@ class Tenant:
         return self._embryos
 
     @property
+    def datagrams(self) -> DatagramTable:
+        """What is on hold beside SYNs. The table is made for the first of them."""
+        if self._datagrams is None:
+            self._datagrams = DatagramTable()
+        return self._datagrams
+
+    @property
     def held(self) -> int:
-        """How many SYNs are on hold."""
-        return len(self._embryos) if self._embryos is not None else 0
+        """How many packets are on hold."""
+        return sum(len(table) for table in (self._embryos, self._datagrams) if table is not None)
 
     @property
     def depends(self) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 It is the only port to which unknown unicast is flooded, so everything meant for a guest that is not there arrives here.
 ARP and neighbour solicitations for a sleeper are answered with the sleeper's own MAC: clients have nothing to unlearn
-when the guest takes over. A SYN is reported; any other segment is reset, and summons nobody.
+when the guest takes over. A SYN is reported, and so is a datagram or an echo request, for some services want to be
+woken by those; any other segment is reset, and summons nobody.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
+from jitsu.network.datagrams import Datagram, read_datagram
 from jitsu.network.frames import RST, Segment, mac_bytes, read_segment, reset_for, target_of
 from jitsu.network.neighbours import Enquiry, announcement, answer_to, read_enquiry
 
@@ -29,6 +31,9 @@ class Household(Protocol):
 
     def knocked(self, service: str, segment: Segment, frame: bytes) -> None:
         """A SYN arrived for a service."""
+
+    def arrived(self, service: str, datagram: Datagram, frame: bytes) -> None:
+        """A datagram or an echo request arrived for a service that is not awake."""
 
     def strayed(self, service: str, frame: bytes) -> None:
         """A frame arrived here for a guest whose gate is open: it was on its way when the gate was opened."""
@@ -47,6 +52,7 @@ class Sightings:
 
     enquiry: int = 0
     syn: int = 0
+    datagram: int = 0
     reset: int = 0
     stray: int = 0
 
@@ -141,6 +147,9 @@ class Sentinel:
             self._household.strayed(sleeper.service, frame)
         elif segment is not None and not segment.flags & RST:
             self.reset(segment)
+        elif segment is None and (datagram := read_datagram(frame)) is not None:
+            self.seen.datagram += 1
+            self._household.arrived(sleeper.service, datagram, frame)
 
     def _send(self, frame: bytes) -> None:
         """Answer through our own port, which learns nothing. A full queue drops the frame, as a wire would, and so

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from jitsu.config import Config, Ipv6Config, LimitsConfig, Restart, ServiceConfig, load
 from jitsu.config.hours import Hours
+from jitsu.config.wake import Trigger
 from jitsu.errors import ConfigError
 from tests.unit.broken_configs import BROKEN, SIX, SMALLEST
 from tests.unit.golden import expect_golden
@@ -75,6 +76,7 @@ backoff = 0.5
 crashes = 9
 depends = ["db"]
 hours = ["Mon-Fri 08:00-18:00", "22:00-06:00"]
+wake = ["tcp/80", "udp", "icmp"]
 
 [service.db]
 kernel = "/boot/db"
@@ -130,7 +132,7 @@ def test_a_service_needs_a_kernel_and_an_address_and_the_rest_has_defaults(tmp_p
     assert (service.ttl, service.idle, service.linger) == (60, 60.0, 3600.0)
     assert (service.txt, service.srv) == ((), ())
     assert (service.restart, service.backoff, service.crashes) == (Restart("no"), 1.0, 5)
-    assert (service.depends, service.hours) == ((), ())
+    assert (service.depends, service.hours, service.wake) == ((), (), (Trigger("tcp"),))
 
 
 def test_everything_can_be_said(tmp_path: Path) -> None:
@@ -173,6 +175,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         address6=IPv6Address("2001:db8::10"),
         depends=("db",),
         hours=(Hours(frozenset(range(5)), 480, 1080), Hours(frozenset(range(7)), 1320, 1800)),
+        wake=(Trigger("tcp", 80), Trigger("udp"), Trigger("icmp")),
     )
 
 

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
+from jitsu.network.datagrams import Datagram, read_datagram
 from jitsu.network.frames import (
     ACK,
     FIN,
@@ -24,6 +25,7 @@ from jitsu.network.frames import (
 )
 from jitsu.network.neighbours import Enquiry, announcement, answer_to, enquiry
 from jitsu.synjitsu.sentinel import Sentinel, Sightings
+from tests.unit import datagram_frames as frames
 
 CLIENT_MAC = bytes.fromhex("02000000aa01")
 HELLO_MAC, WORLD_MAC = "52:54:00:00:00:01", "52:54:00:00:00:02"
@@ -43,6 +45,10 @@ class Household:
     def __init__(self) -> None:
         self.knocks: list[tuple[str, Segment, bytes]] = []
         self.strays: list[tuple[str, bytes]] = []
+        self.datagrams: list[tuple[str, Datagram, bytes]] = []
+
+    def arrived(self, service: str, datagram: Datagram, frame: bytes) -> None:
+        self.datagrams.append((service, datagram, frame))
 
     def knocked(self, service: str, segment: Segment, frame: bytes) -> None:
         self.knocks.append((service, segment, frame))
@@ -365,3 +371,32 @@ class TestWire:
 
         assert await wire.carries(who_has(HELLO), tcp(SYN)) == []
         assert wire.household.knocks == []
+
+
+class TestDatagrams:
+    """Those for sleepers are reported, whether anybody wants them or not; they get no answer."""
+
+    @pytest.mark.parametrize(
+        "frame",
+        [frames.udp(53), frames.echo(), frames.udp(53, version=6), frames.echo(version=6)],
+        ids=["udp", "icmp", "udp-6", "icmp-6"],
+    )
+    async def test_one_for_a_sleeper_is_reported_as_it_came(self, wire: Wire, frame: bytes) -> None:
+        answers = await wire.carries(frame)
+
+        assert answers == []
+        assert wire.household.datagrams == [("hello", read_datagram(frame), frame)]
+        assert wire.sentinel.seen.datagram == 1
+        assert wire.household.knocks == []
+
+    async def test_one_for_a_guest_that_is_awake_has_strayed(self, wire: Wire) -> None:
+        wire.sentinel.step_aside("hello")
+        await wire.carries(frames.echo())
+
+        assert wire.household.datagrams == []
+        assert wire.household.strays == [("hello", frames.echo())]
+
+    async def test_one_for_another_mac_or_for_everybody_is_none_of_its_business(self, wire: Wire) -> None:
+        await wire.carries(frames.udp(53, mac=b"\xff" * 6), frames.udp(53, mac=CLIENT_MAC), frames.udp(53, to=NOBODY))
+
+        assert wire.household.datagrams == []

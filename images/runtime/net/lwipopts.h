@@ -1,4 +1,4 @@
-/* lwIP as a small TCP server: IPv4, ICMP and TCP over one Ethernet interface,
+/* lwIP as a small server: IPv4, ICMP, UDP and TCP over one Ethernet interface,
  * called from the main loop only.  Values are bounds for a guest of 8 MiB. */
 #ifndef LWIPOPTS_H
 #define LWIPOPTS_H
@@ -15,7 +15,7 @@
 #define LWIP_ARP 1
 #define LWIP_ICMP 1
 #define LWIP_RAW 0
-#define LWIP_UDP 0
+#define LWIP_UDP 1
 #define LWIP_TCP 1
 #define IP_FORWARD 0
 #define IP_REASSEMBLY 0 /* TCP never needs it, and it is memory for strangers */
@@ -62,12 +62,18 @@
 #define LWIP_HOOK_TCP_ISN isn_choose
 #define MEMP_NUM_SYS_TIMEOUT (LWIP_NUM_SYS_TIMEOUT_INTERNAL + 128)
 
+/* --- UDP ----------------------------------------------------------------- */
+#define MEMP_NUM_UDP_PCB 2
+#define LWIP_UDPLITE 0
+
 /* --- checksums: made and verified in software ----------------------------- */
 #define CHECKSUM_GEN_IP 1
 #define CHECKSUM_GEN_TCP 1
+#define CHECKSUM_GEN_UDP 1
 #define CHECKSUM_GEN_ICMP 1
 #define CHECKSUM_CHECK_IP 1
 #define CHECKSUM_CHECK_TCP 1
+#define CHECKSUM_CHECK_UDP 1
 #define CHECKSUM_CHECK_ICMP 1
 #define LWIP_CHKSUM_ALGORITHM 3 /* in 32-bit steps */
 
