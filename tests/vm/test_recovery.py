@@ -1,7 +1,6 @@
 """`kill -9` of the daemon at random instants of a load: what lives is adopted, the rest is gone, everybody answers."""
 
 import random
-import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from jitsu.demo.client import Client, SynCounter
 from jitsu.demo.stage import ZONE, Cast, Stage
 from jitsu.errors import DaemonError, JitsuError
+from tests.vm.load import address_of, load_until_killed
 from tests.vm.witness import belongings, monitors, nothing_is_left
 
 pytestmark = [pytest.mark.usefixtures("private_network"), pytest.mark.timeout(900)]
@@ -23,7 +23,7 @@ def test_nothing_is_lost_to_a_kill_at_any_instant(hello: Path, full: bool, seede
         before = belongings(stage)
         adopted = 0
         for _ in range(kills):
-            _load_until_killed(stage, counter, seeded)
+            load_until_killed(stage, counter, seeded, NAMES)
             alive = monitors(stage)
             stage.start_daemon()
             rows = stage.ask("ps")
@@ -31,7 +31,7 @@ def test_nothing_is_lost_to_a_kill_at_any_instant(hello: Path, full: bool, seede
             adopted += len([row for row in rows if str(row["pid"]) in alive])
             client = Client(stage.client, counter)
             for number, name in enumerate(NAMES):
-                visit = client.by_name(f"{name}.{ZONE}") if number % 2 else client.by_address(_address(stage, name))
+                visit = client.by_name(f"{name}.{ZONE}") if number % 2 else client.byaddress_of(address_of(stage, name))
                 assert visit.status == 200, stage.last_words()
         for name in NAMES:
             stage.ask("stop", service=name)
@@ -58,7 +58,7 @@ def test_a_serving_guest_answers_while_no_daemon_runs_and_is_adopted_serving(hel
         client = Client(stage.client, counter)
         assert client.by_name(f"www.{ZONE}").status == 200
         stage.kill_daemon()
-        assert client.by_address(_address(stage, "www")).status == 200
+        assert client.byaddress_of(address_of(stage, "www")).status == 200
         stage.start_daemon()
         [row] = stage.ask("ps")
         assert (row["state"], row["summons"]) == ("serving", 0)
@@ -89,36 +89,3 @@ def test_a_guest_that_was_booting_becomes_ready_for_the_next_daemon(hello: Path,
         stage.start_daemon()
         assert Client(stage.client, counter).by_name(f"www.{ZONE}").status == 200
         assert len(monitors(stage)) == 1
-
-
-def _load_until_killed(stage: Stage, counter: SynCounter, seeded: random.Random) -> None:
-    """Visitors come and go, guests are summoned and dismissed, until the daemon is killed in the midst of it."""
-    over = threading.Event()
-    visitors = [
-        threading.Thread(target=_visit_on, args=(stage, Client(stage.client, counter, patience=2.0), name, over))
-        for name in NAMES
-    ]
-    for visitor in visitors:
-        visitor.start()
-    threading.Event().wait(seeded.uniform(0.0, 0.5))
-    stage.kill_daemon()
-    over.set()
-    for visitor in visitors:
-        visitor.join()
-
-
-def _visit_on(stage: Stage, client: Client, name: str, over: threading.Event) -> None:
-    turn = 0
-    while not over.is_set():
-        turn += 1
-        with suppress(OSError, JitsuError):
-            if turn % 2:
-                client.by_name(f"{name}.{ZONE}")
-            else:
-                client.by_address(_address(stage, name))
-            if turn % 3:
-                stage.ask("stop", service=name)
-
-
-def _address(stage: Stage, name: str) -> str:
-    return str(stage.config.services[name].address)

@@ -3,16 +3,14 @@
 import random
 import socket
 import threading
-from dataclasses import dataclass, field
 from pathlib import Path
-from queue import Empty, Queue
 
 import pytest
 
-from jitsu.demo.client import Client, SynCounter, Visit
+from jitsu.demo.client import Client, SynCounter
 from jitsu.demo.stage import ZONE, Cast, Stage
 from jitsu.network.namespace import inside
-from jitsu.trace import TraceRecord
+from tests.vm.load import Load, jobs
 from tests.vm.witness import SynWitness, belongings, nothing_is_left, row, until_asleep
 
 pytestmark = [pytest.mark.usefixtures("private_network"), pytest.mark.timeout(900)]
@@ -21,60 +19,14 @@ CLIENTS = 4
 SERVICES = 6
 
 
-@dataclass
-class Load:
-    """Visits to be made by several clients at a time: each finds its service asleep and leaves it so."""
-
-    stage: Stage
-    client: Client
-    jobs: "Queue[tuple[str, bool]]"
-    visits: list[tuple[Visit, TraceRecord]] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    def run(self) -> None:
-        locks = {name: threading.Lock() for name in self.stage.config.services}
-        threads = [threading.Thread(target=self._work, args=(locks,)) for _ in range(CLIENTS)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    def _work(self, locks: dict[str, threading.Lock]) -> None:
-        while True:
-            try:
-                name, by_dns = self.jobs.get_nowait()
-            except Empty:
-                return
-            with locks[name]:
-                try:
-                    self._visit(name, by_dns)
-                except Exception as error:
-                    self.errors.append(f"{name} by {'dns' if by_dns else 'syn'}: {error!r}")
-
-    def _visit(self, name: str, by_dns: bool) -> None:
-        if by_dns:
-            visit = self.client.by_name(f"{name}.{ZONE}")
-        else:
-            visit = self.client.by_address(str(self.stage.config.services[name].address))
-        trace: TraceRecord = self.stage.ask("trace", service=name, last=1)[0]
-        assert trace["cause"] == ("dns" if by_dns else "syn")
-        self.visits.append((visit, trace))
-        self.stage.ask("stop", service=name)
-
-
 def test_every_summon_is_answered_and_every_syn_delivered_once(hello: Path, full: bool, seeded: random.Random) -> None:
     """300 summons, 6 services, 4 clients at a time, half by DNS and half by a bare SYN; then nothing is left."""
     count = 3000 if full else 300
     names = [f"s{number}" for number in range(SERVICES)]
-    jobs: Queue[tuple[str, bool]] = Queue()
-    ways = [True, False] * (count // 2)
-    seeded.shuffle(ways)
-    for number, way in enumerate(ways):
-        jobs.put((names[number % SERVICES], way))
     with Stage([Cast(name, hello) for name in names]) as stage, SynCounter(stage.client) as counter:
         before = belongings(stage)
         with SynWitness() as witness:
-            load = Load(stage, Client(stage.client, counter), jobs)
+            load = Load(stage, Client(stage.client, counter), jobs(names, count, seeded), CLIENTS)
             load.run()
         assert load.errors == [], stage.complaints()
         assert [visit.status for visit, _ in load.visits] == [200] * count
