@@ -31,7 +31,7 @@ def test_nothing_is_lost_to_a_kill_at_any_instant(hello: Path, full: bool, seede
             adopted += len([row for row in rows if str(row["pid"]) in alive])
             client = Client(stage.client, counter)
             for number, name in enumerate(NAMES):
-                visit = client.by_name(f"{name}.{ZONE}") if number % 2 else client.byaddress_of(address_of(stage, name))
+                visit = client.by_name(f"{name}.{ZONE}") if number % 2 else client.by_address(address_of(stage, name))
                 assert visit.status == 200, stage.last_words()
         for name in NAMES:
             stage.ask("stop", service=name)
@@ -58,7 +58,7 @@ def test_a_serving_guest_answers_while_no_daemon_runs_and_is_adopted_serving(hel
         client = Client(stage.client, counter)
         assert client.by_name(f"www.{ZONE}").status == 200
         stage.kill_daemon()
-        assert client.byaddress_of(address_of(stage, "www")).status == 200
+        assert client.by_address(address_of(stage, "www")).status == 200
         stage.start_daemon()
         [row] = stage.ask("ps")
         assert (row["state"], row["summons"]) == ("serving", 0)
