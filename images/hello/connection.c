@@ -326,9 +326,9 @@ static err_t on_accept(void *argument, struct tcp_pcb *pcb, err_t error)
 
 void connection_listen(uint16_t port)
 {
-    struct tcp_pcb *pcb = tcp_new();
+    struct tcp_pcb *pcb = tcp_new_ip_type(IPADDR_TYPE_ANY);
 
-    if (pcb == NULL || tcp_bind(pcb, IP_ADDR_ANY, port) != ERR_OK)
+    if (pcb == NULL || tcp_bind(pcb, IP_ANY_TYPE, port) != ERR_OK)
         panic("cannot listen on port %u", port);
     pcb = tcp_listen_with_backlog(pcb, BACKLOG);
     if (pcb == NULL)

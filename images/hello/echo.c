@@ -12,9 +12,9 @@ static void arrived(void *context, struct udp_pcb *pcb, struct pbuf *datagram, c
 
 void echo_listen(uint16_t port)
 {
-    struct udp_pcb *pcb = udp_new();
+    struct udp_pcb *pcb = udp_new_ip_type(IPADDR_TYPE_ANY);
 
-    if (pcb == NULL || udp_bind(pcb, IP_ADDR_ANY, port) != ERR_OK)
+    if (pcb == NULL || udp_bind(pcb, IP_ANY_TYPE, port) != ERR_OK)
         panic("UDP port %u cannot be had", (unsigned int)port);
     udp_recv(pcb, arrived, NULL);
 }

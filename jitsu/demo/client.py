@@ -8,7 +8,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from typing import Self
 
 from dnslib import DNSRecord
@@ -59,7 +59,7 @@ class SynCounter:
                 frame, address = self._socket.recvfrom(256)
                 segment = read_segment(frame) if address[2] == _PACKET_OUTGOING else None
                 if segment is not None and segment.opens:
-                    key = segment.source_port, str(IPv4Address(segment.target)), segment.target_port
+                    key = segment.source_port, str(ip_address(segment.target)), segment.target_port
                     sequence, count = self._last.get(key, (segment.sequence, 0))
                     self._last[key] = segment.sequence, count + 1 if sequence == segment.sequence else 1
 
@@ -76,36 +76,36 @@ class Client:
     def __init__(self, namespace: int, counter: SynCounter, patience: float = PATIENCE) -> None:
         self._namespace, self._counter, self._patience = namespace, counter, patience
 
-    def by_name(self, name: str, path: str = "/") -> Visit:
-        """Ask for the name's address, then visit it there. Raises JitsuError."""
-        begin, address = self._ask(name)
+    def by_name(self, name: str, path: str = "/", *, kind: str = "A") -> Visit:
+        """Ask for the name's address (`kind`: A or AAAA), then visit it there. Raises JitsuError."""
+        begin, address = self._ask(name, kind)
         dns_ms = (time.monotonic() - begin) * 1000
         return self._visit(address, path, name, begin, dns_ms)
 
     def by_address(self, address: str, path: str = "/") -> Visit:
-        """Visit without asking: the first packet that anybody sees is an ARP request, then a SYN."""
+        """Visit without asking: the first packet that anybody sees asks for the address's MAC, then comes a SYN."""
         return self._visit(address, path, address)
 
     def resolve(self, name: str) -> str:
         """The IPv4 address of `name` as the board's directory tells it. Raises JitsuError."""
-        return self._ask(name)[1]
+        return self._ask(name, "A")[1]
 
-    def _ask(self, name: str) -> tuple[float, str]:
+    def _ask(self, name: str, kind: str) -> tuple[float, str]:
         """When the question left, and the address that came back."""
-        question = DNSRecord.question(name, "A").pack()
+        question = DNSRecord.question(name, kind).pack()
         with self._socket(socket.SOCK_DGRAM) as asking:
             asking.connect((str(BOARD), 53))
             begin = time.monotonic()
             asking.send(question)
             answer = DNSRecord.parse(asking.recv(4096))
         for record in answer.rr:
-            return begin, str(IPv4Address(bytes(record.rdata.data)))
+            return begin, str(ip_address(bytes(record.rdata.data)))
         raise JitsuError(f"{name} has no address: the directory says rcode {answer.header.rcode}")
 
-    def _socket(self, kind: socket.SocketKind) -> socket.socket:
+    def _socket(self, kind: socket.SocketKind, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
         """A socket that is, and stays, in the client's namespace."""
         with inside(self._namespace):
-            made = socket.socket(socket.AF_INET, kind)
+            made = socket.socket(family, kind)
         made.settimeout(self._patience)
         return made
 
@@ -113,7 +113,8 @@ class Client:
         self, address: str, path: str, host: str, begin: float | None = None, dns_ms: float | None = None
     ) -> Visit:
         request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
-        with self._socket(socket.SOCK_STREAM) as connection:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with self._socket(socket.SOCK_STREAM, family) as connection:
             begin = time.monotonic() if begin is None else begin
             connection.connect((address, 80))
             port = connection.getsockname()[1]

@@ -41,7 +41,8 @@ PATIENCE = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """One service on the stage; `options` are further keys of its section, as TOML values."""
+    """One service on the stage; `options` are further keys of its section, as TOML values; an empty text leaves out a
+    key that it would have otherwise."""
 
     name: str
     kernel: Path
@@ -211,7 +212,7 @@ def _toml(folder: Path, cast: Sequence[Cast], sections: Mapping[str, Mapping[str
         tables.setdefault(name, {}).update(keys)
     for number, service in enumerate(cast):
         own = {"kernel": str(service.kernel), "address": str(FIRST_GUEST + number), "memory": "8 MiB"}
-        tables[f"service.{service.name}"] = {**own, **service.options}
+        tables[f"service.{service.name}"] = {k: v for k, v in {**own, **service.options}.items() if v != ""}
     lines = []
     for name, keys in tables.items():
         lines.append(f"[{name}]")

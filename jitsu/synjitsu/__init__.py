@@ -1,1 +1,1 @@
-"""Floor 2: embryonic TCP. The sentinel answers ARP for sleepers, holds their SYNs and delivers them once."""
+"""Floor 2: embryonic TCP. The sentinel answers for sleepers (ARP, NDP), holds their SYNs and delivers them once."""

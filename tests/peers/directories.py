@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from jitsu.directory.enquiries import Done
 from jitsu.directory.records import Srv, Txt
@@ -19,6 +19,8 @@ ZONE = Zone(
         "web.jitsu.test": Host("web", ("10.77.0.10",), 7),
         "full.jitsu.test": Host("full", ("10.77.0.11",), 7),
         "a.deep.jitsu.test": Host("deep", ("10.77.0.12",), 0),
+        "both.jitsu.test": Host("both", ("10.77.0.13", "fd77::13"), 7),
+        "six.jitsu.test": Host("six", ("fd77::14",), 7),
     },
     records={
         "web.jitsu.test": [Txt("v=1"), Txt('say "hi" \\')],
@@ -30,6 +32,8 @@ ZONE = Zone(
 )
 NAMES = {IPv4Address("10.77.0.10"): "web.jitsu.test", IPv4Address("10.77.0.11"): "full.jitsu.test"}
 REVERSE = reverse_zone(IPv4Network("10.77.0.0/25"), ["ns1.jitsu.test"], NAMES, "hostmaster.jitsu.test", 300)
+NAMES6 = {IPv6Address("fd77::13"): "both.jitsu.test"}
+REVERSE6 = reverse_zone(IPv6Network("fd77::/64"), ["ns1.jitsu.test"], NAMES6, "hostmaster.jitsu.test", 300)
 
 
 class Directory:
@@ -37,7 +41,7 @@ class Directory:
 
     def __init__(
         self,
-        zones: Sequence[Zone] = (ZONE, REVERSE),
+        zones: Sequence[Zone] = (ZONE, REVERSE, REVERSE6),
         address: tuple[str, int] = ("127.0.0.1", 0),
         full: Sequence[str] = ("full",),
     ) -> None:

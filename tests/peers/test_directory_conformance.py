@@ -11,6 +11,7 @@ from tests.peers.directories import Directory, dig, flags, kdig, records, servin
 SOA = "ns1.jitsu.test. hostmaster.jitsu.test. 1 3600 600 86400 60"
 DENIED = {f"jitsu.test. 60 IN SOA {SOA}"}
 REVERSE_DENIED = {f"0.77.10.in-addr.arpa. 60 IN SOA {SOA}"}
+FD77 = "0.0.0.0.0.0.0.0.0.0.0.0.7.7.d.f.ip6.arpa."
 WEB = "web.jitsu.test. 7 IN A 10.77.0.10"
 
 
@@ -39,10 +40,16 @@ CASES = [
     Case("a.deep.jitsu.test A", "NOERROR", {"a.deep.jitsu.test. 0 IN A 10.77.0.12"}, "deep"),
     Case("full.jitsu.test A", "SERVFAIL", summons="full", flags="qr rd"),
     Case("full.jitsu.test A +tcp", "SERVFAIL", summons="full", flags="qr rd"),
+    Case("both.jitsu.test A", "NOERROR", {"both.jitsu.test. 7 IN A 10.77.0.13"}, "both"),
+    Case("both.jitsu.test AAAA", "NOERROR", {"both.jitsu.test. 7 IN AAAA fd77::13"}, "both"),
+    Case("bOth.jitsu.test AAAA +tcp +dnssec", "NOERROR", {"bOth.jitsu.test. 7 IN AAAA fd77::13"}, "both"),
+    Case("six.jitsu.test AAAA", "NOERROR", {"six.jitsu.test. 7 IN AAAA fd77::14"}, "six"),
     # An address that summons nobody
     Case("ns1.jitsu.test A", "NOERROR", {"ns1.jitsu.test. 300 IN A 192.0.2.1"}),
     # Names that exist, types that do not
     Case("web.jitsu.test AAAA", "NOERROR", DENIED),
+    Case("six.jitsu.test A", "NOERROR", DENIED),
+    Case("ns1.jitsu.test AAAA", "NOERROR", DENIED),
     Case("web.jitsu.test HTTPS", "NOERROR", DENIED),
     Case("web.jitsu.test CNAME", "NOERROR", DENIED),
     Case("web.jitsu.test SRV", "NOERROR", DENIED),
@@ -88,6 +95,9 @@ CASES = [
     Case("0.77.10.in-addr.arpa NS", "NOERROR", {"0.77.10.in-addr.arpa. 300 IN NS ns1.jitsu.test."}),
     Case("-x 10.77.0.200", "REFUSED", flags="qr rd"),
     Case("-x 10.77.1.10", "REFUSED", flags="qr rd"),
+    Case("-x fd77::13", "NOERROR", {f"{'3.1' + '.0' * 14}.{FD77} 300 IN PTR both.jitsu.test."}),
+    Case("-x fd77::14", "NXDOMAIN", {f"{FD77} 60 IN SOA {SOA}"}),
+    Case("-x fd78::13", "REFUSED", flags="qr rd"),
     # What is not ours to answer
     Case("example.org A", "REFUSED", flags="qr rd"),
     Case("xjitsu.test A +tcp", "REFUSED", flags="qr rd"),

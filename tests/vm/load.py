@@ -13,13 +13,19 @@ from jitsu.errors import JitsuError
 from jitsu.trace import TraceRecord
 
 
-def jobs(names: Sequence[str], count: int, seeded: random.Random) -> "Queue[tuple[str, bool]]":
-    """`count` visits, the services in rotation, half of them by DNS and half by a bare SYN, in random order."""
-    ways = [True, False] * (count // 2)
+Job = tuple[str, bool, int]
+"""A visit to be made: of which service, whether by DNS or else by a bare SYN, and over which IP version."""
+
+
+def jobs(names: Sequence[str], count: int, seeded: random.Random, *, versions: Sequence[int] = (4,)) -> "Queue[Job]":
+    """`count` visits, the services in rotation, half of them by DNS and half by a bare SYN, evenly over the IP versions,
+    in random order."""
+    kinds = [(by_dns, version) for by_dns in (True, False) for version in versions]
+    ways = kinds * (count // len(kinds))
     seeded.shuffle(ways)
-    queue: Queue[tuple[str, bool]] = Queue()
-    for number, by_dns in enumerate(ways):
-        queue.put((names[number % len(names)], by_dns))
+    queue: Queue[Job] = Queue()
+    for number, way in enumerate(ways):
+        queue.put((names[number % len(names)], *way))
     return queue
 
 
@@ -32,7 +38,7 @@ class Load:
 
     stage: Stage
     client: Client
-    jobs: "Queue[tuple[str, bool]]"
+    jobs: "Queue[Job]"
     clients: int
     leave: Callable[[str], None] | None = None
     visits: list[tuple[Visit, TraceRecord]] = field(default_factory=list)
@@ -49,20 +55,20 @@ class Load:
     def _work(self, locks: dict[str, threading.Lock]) -> None:
         while True:
             try:
-                name, by_dns = self.jobs.get_nowait()
+                name, by_dns, version = self.jobs.get_nowait()
             except Empty:
                 return
             with locks[name]:
                 try:
-                    self._visit(name, by_dns)
+                    self._visit(name, by_dns, version)
                 except Exception as error:
-                    self.errors.append(f"{name} by {'dns' if by_dns else 'syn'}: {error!r}")
+                    self.errors.append(f"{name} by {'dns' if by_dns else 'syn'} over IPv{version}: {error!r}")
 
-    def _visit(self, name: str, by_dns: bool) -> None:
+    def _visit(self, name: str, by_dns: bool, version: int) -> None:
         if by_dns:
-            visit = self.client.by_name(f"{name}.{ZONE}")
+            visit = self.client.by_name(f"{name}.{ZONE}", kind="A" if version == 4 else "AAAA")
         else:
-            visit = self.client.by_address(address_of(self.stage, name))
+            visit = self.client.by_address(address_of(self.stage, name, version))
         trace: TraceRecord = self.stage.ask("trace", service=name, last=1)[0]
         assert trace["cause"] == ("dns" if by_dns else "syn")
         self.visits.append((visit, trace))
@@ -101,5 +107,6 @@ def _visit_on(stage: Stage, client: Client, name: str, over: threading.Event) ->
                 stage.ask("stop", service=name)
 
 
-def address_of(stage: Stage, name: str) -> str:
-    return str(stage.config.services[name].address)
+def address_of(stage: Stage, name: str, version: int = 4) -> str:
+    service = stage.config.services[name]
+    return str(service.address if version == 4 else service.address6)

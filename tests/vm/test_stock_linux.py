@@ -8,6 +8,7 @@ import pytest
 from jitsu.demo.client import Client, SynCounter
 from jitsu.demo.stage import ZONE, Cast, Stage
 from jitsu.trace import TraceRecord
+from tests.vm.dual import dual_stage
 from tests.vm.witness import SynWitness, belongings, nothing_is_left, row, until_asleep
 
 pytestmark = [pytest.mark.usefixtures("private_network"), pytest.mark.timeout(600)]
@@ -52,6 +53,18 @@ def test_a_question_summons_it_too(linux: Stage) -> None:
     assert visit.status == 200
     assert visit.dns_ms is not None
     assert visit.dns_ms < visit.http_ms / 4, "the answer waited for the guest"
+
+
+def test_one_of_ipv6_alone_is_probed_over_ipv6_and_met(stock_linux: Path) -> None:
+    options = {**OPTIONS, "initrd": str(stock_linux / "initrd"), "address": "", "address6": "fd77::60"}
+    with dual_stage([Cast("linux", stock_linux / "vmlinuz", options)], {"limits": {"boot": 60}}) as stage:
+        with SynCounter(stage.client) as counter, SynWitness() as witness:
+            visit = Client(stage.client, counter, patience=60).by_address("fd77::60")
+        assert visit.status == 200
+        assert b"Hello from linux" in visit.body
+        ours = {syn: count for syn, count in witness.delivered.items() if syn in witness.arrived}
+        assert list(ours.values()) == [1]
+        assert len(witness.delivered) > 1, "there was no probe"
 
 
 def test_our_probes_are_nobodys_traffic(stock_linux: Path) -> None:

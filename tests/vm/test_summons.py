@@ -10,6 +10,7 @@ import pytest
 from jitsu.demo.client import Client, SynCounter
 from jitsu.demo.stage import ZONE, Cast, Stage
 from jitsu.network.namespace import inside
+from tests.vm.dual import dual_stage, with_ipv6
 from tests.vm.load import Load, jobs
 from tests.vm.witness import SynWitness, belongings, nothing_is_left, row, until_asleep
 
@@ -20,18 +21,21 @@ SERVICES = 6
 
 
 def test_every_summon_is_answered_and_every_syn_delivered_once(hello: Path, full: bool, seeded: random.Random) -> None:
-    """300 summons, 6 services, 4 clients at a time, half by DNS and half by a bare SYN; then nothing is left."""
+    """300 summons, 6 services, 4 clients at a time, half by DNS and half by a bare SYN, half over IPv4 and half over
+    IPv6; then nothing is left."""
     count = 3000 if full else 300
     names = [f"s{number}" for number in range(SERVICES)]
-    with Stage([Cast(name, hello) for name in names]) as stage, SynCounter(stage.client) as counter:
+    cast = [with_ipv6(Cast(name, hello), number) for number, name in enumerate(names)]
+    with dual_stage(cast) as stage, SynCounter(stage.client) as counter:
         before = belongings(stage)
         with SynWitness() as witness:
-            load = Load(stage, Client(stage.client, counter), jobs(names, count, seeded), CLIENTS)
+            load = Load(stage, Client(stage.client, counter), jobs(names, count, seeded, versions=(4, 6)), CLIENTS)
             load.run()
         assert load.errors == [], stage.complaints()
         assert [visit.status for visit, _ in load.visits] == [200] * count
         assert witness.lost == 0
         assert len(witness.arrived) >= count
+        assert {len(target) for target, *_ in witness.arrived} == {4, 16}
         wrong = {syn: witness.delivered[syn] for syn in witness.arrived if witness.delivered[syn] != 1}
         assert wrong == {}
         late = [(visit, trace) for visit, trace in load.visits if visit.syn_sent > 1]

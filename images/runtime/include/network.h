@@ -10,7 +10,8 @@
 /* Brings the interface up on the first network device; panics without one. */
 void network_start(const struct guest_config *config);
 
-/* Tells the neighbours who we are: one gratuitous ARP. */
+/* Tells the neighbours who we are: one gratuitous ARP.  Those of IPv6 know it
+ * from who answered them before us. */
 void network_announce(void);
 
 /* Draws new secrets from the random generator: this guest may be one of several

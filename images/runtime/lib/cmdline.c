@@ -59,6 +59,69 @@ static int hex_digit(char c)
     return -1;
 }
 
+static bool is_zero(const uint8_t address[16])
+{
+    for (size_t i = 0; i < 16; i++)
+        if (address[i] != 0)
+            return false;
+    return true;
+}
+
+static bool is_link_local(const uint8_t address[16])
+{
+    return address[0] == 0xfe && (address[1] & 0xc0) == 0x80;
+}
+
+/* Reads an IPv6 address (RFC 4291 section 2.2, forms 1 and 2); returns the
+ * characters used, or 0. */
+static size_t parse_groups(const char *text, size_t length, uint8_t address[16])
+{
+    size_t used = 0, written = 0, gap = 0;
+    bool gapped = false;
+
+    memset(address, 0, 16);
+    while (written < 16) {
+        unsigned int group = 0, digits = 0;
+
+        if (!gapped && length - used >= 2 && text[used] == ':' && text[used + 1] == ':') {
+            gapped = true;
+            gap = written;
+            used += 2;
+            if (used == length || hex_digit(text[used]) < 0)
+                break;
+        } else if (written > 0) {
+            if (used == length || text[used] != ':')
+                break;
+            used++;
+        }
+        for (; digits < 4 && used < length && hex_digit(text[used]) >= 0; digits++)
+            group = group << 4 | (unsigned int)hex_digit(text[used++]);
+        if (digits == 0)
+            return 0;
+        address[written++] = (uint8_t)(group >> 8);
+        address[written++] = (uint8_t)group;
+    }
+    if (gapped == (written == 16)) /* a :: stands for one group at least */
+        return 0;
+    memmove(address + 16 - (written - gap), address + gap, written - gap);
+    memset(address + gap, 0, 16 - written);
+    return used;
+}
+
+static bool parse_interface6(const char *text, size_t length, struct guest_config *config)
+{
+    const size_t used = parse_groups(text, length, config->address6);
+
+    config->has_address6 = true;
+    /* A host takes every IPv6 network for a /64, and so does lwIP. */
+    return used != 0 && length - used == 3 && strncmp(text + used, "/64", 3) == 0;
+}
+
+static bool parse_gateway6(const char *text, size_t length, struct guest_config *config)
+{
+    return parse_groups(text, length, config->gateway6) == length && !is_zero(config->gateway6);
+}
+
 static bool parse_mac(const char *text, size_t length, struct guest_config *config)
 {
     uint8_t *mac = config->mac;
@@ -104,6 +167,8 @@ static const struct {
     {"name=", parse_name, "name= is not of the form [a-z0-9-]{1,63}"},
     {"ip=", parse_interface, "ip= is not of the form a.b.c.d/prefix"},
     {"gw=", parse_gateway, "gw= is not of the form a.b.c.d"},
+    {"ip6=", parse_interface6, "ip6= is not of the form x:x::x/64"},
+    {"gw6=", parse_gateway6, "gw6= is not of the form x:x::x"},
     {"mac=", parse_mac, "mac= is not a unicast address of the form xx:xx:xx:xx:xx:xx"},
 };
 
@@ -135,9 +200,12 @@ const char *cmdline_parse(const char *cmdline, struct guest_config *config)
     }
     if (config->name[0] == '\0')
         return "name= is missing";
-    if (config->netmask == 0)
-        return "ip= is missing";
+    if (config->netmask == 0 && !config->has_address6)
+        return "ip= is missing, and so is ip6=";
     if (config->gateway != 0 && ((config->gateway ^ config->address) & config->netmask) != 0)
         return "gw= is not inside the network of ip=";
+    if (!is_zero(config->gateway6) && !is_link_local(config->gateway6) &&
+        memcmp(config->gateway6, config->address6, 8) != 0)
+        return "gw6= is not inside the network of ip6=";
     return NULL;
 }

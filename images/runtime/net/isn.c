@@ -20,10 +20,15 @@ void isn_init(void)
 
 u32_t isn_choose(const ip_addr_t *local_ip, u16_t local_port, const ip_addr_t *remote_ip, u16_t remote_port)
 {
-    const uint64_t tuple[2] = {
-        (uint64_t)ip_2_ip4(local_ip)->addr << 32 | ip_2_ip4(remote_ip)->addr,
-        (uint64_t)local_port << 16 | remote_port,
-    };
+    uint64_t tuple[5];
+    size_t words = 0;
 
-    return (u32_t)(clock_now() / ISN_STEP) + (u32_t)siphash(&key, tuple, 2);
+    if (IP_IS_V6(local_ip)) {
+        for (size_t i = 0; i < 4; i++)
+            tuple[words++] = (uint64_t)ip_2_ip6(local_ip)->addr[i] << 32 | ip_2_ip6(remote_ip)->addr[i];
+    } else {
+        tuple[words++] = (uint64_t)ip_2_ip4(local_ip)->addr << 32 | ip_2_ip4(remote_ip)->addr;
+    }
+    tuple[words++] = (uint64_t)local_port << 16 | remote_port;
+    return (u32_t)(clock_now() / ISN_STEP) + (u32_t)siphash(&key, tuple, words);
 }

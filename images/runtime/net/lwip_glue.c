@@ -2,10 +2,12 @@
 #include "clock.h"
 #include "isn.h"
 #include "lwip/etharp.h"
+#include "lwip/ethip6.h"
 #include "lwip/init.h"
 #include "lwip/netif.h"
 #include "lwip/sys.h"
 #include "lwip/timeouts.h"
+#include "lwip_hooks.h"
 #include "neighbour.h"
 #include "netdev.h"
 #include "network.h"
@@ -14,6 +16,7 @@
 #include <string.h>
 
 static struct netif interface;
+static ip6_addr_t gateway6;
 
 u32_t sys_now(void)
 {
@@ -62,8 +65,28 @@ static err_t interface_init(struct netif *netif)
     memcpy(netif->hwaddr, device->mac, NETDEV_MAC_LENGTH);
     netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
     netif->output = etharp_output;
+    netif->output_ip6 = ethip6_output;
     netif->linkoutput = send_frame;
     return ERR_OK;
+}
+
+const ip6_addr_t *ipv6_gateway(struct netif *netif, const ip6_addr_t *destination)
+{
+    (void)netif;
+    (void)destination;
+    return ip6_addr_isany_val(gateway6) ? NULL : &gateway6;
+}
+
+/* Gives the interface its addresses of IPv6: both are valid at once. */
+static void start_ipv6(const struct guest_config *config)
+{
+    ip6_addr_t address;
+
+    netif_create_ip6_linklocal_address(&interface, 1);
+    memcpy(address.addr, config->address6, sizeof address.addr);
+    memcpy(gateway6.addr, config->gateway6, sizeof gateway6.addr);
+    netif_ip6_addr_set(&interface, 1, &address);
+    netif_ip6_addr_set_state(&interface, 1, IP6_ADDR_PREFERRED);
 }
 
 void network_start(const struct guest_config *config)
@@ -86,11 +109,14 @@ void network_start(const struct guest_config *config)
      * the two would make lwIP announce the interface now (network_announce). */
     netif_set_up(&interface);
     netif_set_flags(&interface, NETIF_FLAG_LINK_UP);
+    if (config->has_address6)
+        start_ipv6(config);
 }
 
 void network_announce(void)
 {
-    etharp_gratuitous(&interface);
+    if (!ip4_addr_isany(netif_ip4_addr(&interface)))
+        etharp_gratuitous(&interface);
 }
 
 void network_rekey(void)

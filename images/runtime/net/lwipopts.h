@@ -1,4 +1,4 @@
-/* lwIP as a small server: IPv4, ICMP, UDP and TCP over one Ethernet interface,
+/* lwIP as a small server: IPv4, IPv6, ICMP, UDP and TCP over one Ethernet interface,
  * called from the main loop only.  Values are bounds for a guest of 8 MiB. */
 #ifndef LWIPOPTS_H
 #define LWIPOPTS_H
@@ -45,6 +45,27 @@
 #define ARP_TABLE_SIZE 64
 #define ETHARP_SUPPORT_STATIC_ENTRIES 0
 
+/* --- IPv6 ---------------------------------------------------------------- */
+#define LWIP_IPV6 1
+#define LWIP_IPV6_NUM_ADDRESSES 2 /* link-local, and the one that we are told */
+#define LWIP_IPV6_SCOPES 0        /* there is one interface */
+/* The host gives the address, and answers for it while we are not there: it is
+ * ours from the beginning, and nobody else is asked. */
+#define LWIP_IPV6_DUP_DETECT_ATTEMPTS 0
+#define LWIP_IPV6_AUTOCONFIG 0
+#define LWIP_IPV6_SEND_ROUTER_SOLICIT 0
+#define LWIP_IPV6_MLD 0 /* our port of the bridge gets all multicast */
+#define LWIP_IPV6_FRAG 0
+#define LWIP_IPV6_REASS 0
+#define LWIP_ND6_ALLOW_RA_UPDATES 0
+#define LWIP_ND6_NUM_PREFIXES 1
+#define LWIP_ND6_NUM_ROUTERS 1
+#define LWIP_ND6_NUM_NEIGHBORS 64
+#define LWIP_ND6_NUM_DESTINATIONS 64
+#define LWIP_ND6_QUEUEING 1
+#define MEMP_NUM_ND6_QUEUE 64 /* as for ARP */
+#define LWIP_HOOK_ND6_GET_GW ipv6_gateway
+
 /* --- TCP ----------------------------------------------------------------- */
 #define TCP_MSS 1460
 #define TCP_WND (8 * TCP_MSS)
@@ -71,10 +92,12 @@
 #define CHECKSUM_GEN_TCP 1
 #define CHECKSUM_GEN_UDP 1
 #define CHECKSUM_GEN_ICMP 1
+#define CHECKSUM_GEN_ICMP6 1
 #define CHECKSUM_CHECK_IP 1
 #define CHECKSUM_CHECK_TCP 1
 #define CHECKSUM_CHECK_UDP 1
 #define CHECKSUM_CHECK_ICMP 1
+#define CHECKSUM_CHECK_ICMP6 1
 #define LWIP_CHKSUM_ALGORITHM 3 /* in 32-bit steps */
 
 #endif

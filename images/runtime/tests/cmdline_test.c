@@ -36,6 +36,23 @@ int main(void)
     good("name=a ip=255.0.0.1/1");
     assert(config.netmask == __builtin_bswap32(0x80000000));
 
+    static const uint8_t hello6[16] = {0xfd, 0x77, [15] = 0x10}, all6[16] = {0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0, 8};
+    static const uint8_t router6[16] = {0xfe, 0x80, [15] = 1}, gap6[16] = {0xfd, 0x77, [11] = 5, [13] = 6, [14] = 0xab, [15] = 0xcd};
+    good("name=hello ip=10.77.0.10/24 ip6=fd77::10/64 gw6=fe80::1");
+    assert(config.has_address6 && memcmp(config.address6, hello6, 16) == 0 && memcmp(config.gateway6, router6, 16) == 0);
+    good("name=a ip6=FD77:0000:0:0::10/64 gw6=fd77::1");
+    assert(config.netmask == 0 && memcmp(config.address6, hello6, 16) == 0);
+    good("name=a ip6=1:2:3:4:5:6:7:8/64");
+    assert(memcmp(config.address6, all6, 16) == 0 && config.gateway6[0] == 0);
+    good("name=a ip6=fd77::5:6:abcd/64");
+    assert(memcmp(config.address6, gap6, 16) == 0);
+    good("name=a ip6=1:2:3:4:5:6:7::/64");
+    assert(config.address6[13] == 7 && config.address6[15] == 0);
+    good("name=a ip6=::8/64");
+    assert(config.address6[15] == 8);
+    good("name=a ip=10.0.0.1/8");
+    assert(!config.has_address6);
+
     bad("", "name=");
     bad("ip=10.0.0.1/8", "name=");
     bad("name= ip=10.0.0.1/8", "name=");
@@ -52,6 +69,22 @@ int main(void)
         snprintf(cmdline, sizeof cmdline, "name=a ip=%s", addresses[i]);
         bad(cmdline, "ip=");
     }
+    static const char *const addresses6[] = {
+        "",          "fd77::1",       "fd77::1/",          "fd77::1/63",        "fd77::1/64x",  "fd77::1/6",
+        "fd77:1/64", "fd77:::1/64",   "fd77::1::2/64",     "1:2:3:4:5:6:7/64",  ":1:2:3:4:5:6:7:8/64",
+        "12345::/64", "fd77::1:/64",  "1:2:3:4:5:6:7:8:9/64", "1:2:3:4::5:6:7:8/64", "fd77::g/64", "::ffff:1.2.3.4/64",
+        ":/64",      "1:2:3:4:5:6:7:8:/64", "::1:2:3:4:5:6:7:8/64", "1:2:3:4:5:6:7:8::/64",
+    };
+    for (size_t i = 0; i < sizeof addresses6 / sizeof addresses6[0]; i++) {
+        char cmdline[64];
+
+        snprintf(cmdline, sizeof cmdline, "name=a ip6=%s", addresses6[i]);
+        bad(cmdline, "ip6=");
+    }
+    bad("name=a ip6=fd77::10/64 gw6=", "gw6=");
+    bad("name=a ip6=fd77::10/64 gw6=::", "gw6=");
+    bad("name=a ip6=fd77::10/64 gw6=fd78::1", "gw6=");
+    bad("name=a ip6=fd77::10/64 gw6=fd77::1x", "gw6=");
     bad("name=a ip=10.0.0.1/8 gw=", "gw=");
     bad("name=a ip=10.0.0.1/8 gw=0.0.0.0", "gw=");
     bad("name=a ip=10.0.0.1/8 gw=11.0.0.1", "gw=");
