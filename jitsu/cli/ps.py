@@ -84,7 +84,7 @@ def _shown(row: "Row") -> dict[str, str]:
     return {
         "SERVICE": row["service"],
         "STATE": row["state"],
-        "ADDRESS": row["address"],
+        "ADDRESS": ",".join(row["addresses"]),
         "DOMID": _known(row["domid"]),
         "PID": _known(row["pid"]),
         "MEMORY": f"{row['memory'] / (1 << 20):g} MiB",

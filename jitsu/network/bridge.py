@@ -8,6 +8,7 @@ import asyncio
 import socket
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
+from pathlib import Path
 from typing import Any
 
 from jitsu.errors import HostError, JitsuError, ResourceBusy
@@ -127,9 +128,21 @@ def _give_address(ip: Any, index: int, interface: IPv4Interface | IPv6Interface)
             f"address {address} is in use on another interface of this machine",
             hint="choose another [network] address" + ("6" if interface.version == 6 else ""),
         )
+    if interface.version == 6 and _is_without_ipv6(ip, index):
+        raise HostError(
+            f"the bridge cannot have the address {address}: IPv6 is switched off on this machine",
+            hint="allow it with: sysctl net.ipv6.conf.default.disable_ipv6=0 (or leave out [network] address6)",
+        )
     # Without a search for duplicates, which has a second's patience: until it is over nobody may listen on the address.
     flags = {"flags": _IFA_F_NODAD} if interface.version == 6 else {}
     ip.addr("add", index=index, address=address, prefixlen=interface.network.prefixlen, **flags)
+
+
+def _is_without_ipv6(ip: Any, index: int) -> bool:
+    """Is there no IPv6 on this interface, because the kernel has none or was told to leave it alone?"""
+    name = ip.get_links(index)[0].get_attr("IFLA_IFNAME")
+    switch = Path("/proc/sys/net/ipv6/conf") / name / "disable_ipv6"
+    return not switch.exists() or switch.read_text().strip() != "0"
 
 
 def _take_uplink(ip: Any, index: int, settings: BridgeSettings) -> None:

@@ -5,6 +5,7 @@ import socket
 import subprocess
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,22 @@ async def test_a_bridge_has_its_ipv6_address_at_once() -> None:
     await raise_bridge(settings)
     assert _ip("-6", "addr", "show", "dev", "jt0").count("fd77::1/64") == 1
     await remove_bridge(settings)
+
+
+@pytest.fixture
+def ipv6_off(private_network: None) -> None:
+    """For interfaces that are made from now on in this network namespace."""
+    Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("1")
+
+
+@pytest.mark.usefixtures("ipv6_off")
+async def test_where_ipv6_is_switched_off_it_is_said_and_nothing_is_left() -> None:
+    network = HostNetwork(replace(OURS, address6=IPv6Interface("fd77::1/64")))
+    with pytest.raises(HostError, match="IPv6 is switched off") as caught:
+        await network.start()
+    assert "disable_ipv6=0" in caught.value.hint
+    await network.stop()
+    assert interfaces() == {"lo"}
 
 
 async def test_our_own_bridge_of_an_earlier_run_is_taken_up_again() -> None:

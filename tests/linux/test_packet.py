@@ -60,7 +60,9 @@ def tap() -> Iterator[int]:
 
 
 @pytest.mark.parametrize(
-    ("interest", "wanted"), [(Interest.CONNECTIONS, CONTROL), (Interest.PROBES, CONTROL | QUESTIONS)], ids=str
+    ("interest", "wanted"),
+    [(Interest.CONNECTIONS, CONTROL), (Interest.PROBES, CONTROL | QUESTIONS)],
+    ids=["connections", "probes"],
 )
 async def test_only_what_is_of_interest_is_read(tap: int, interest: Interest, wanted: dict[str, bytes]) -> None:
     read: list[tuple[bytes, bool]] = []

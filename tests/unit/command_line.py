@@ -10,6 +10,7 @@ ROWS: list[dict[str, Any]] = [
         "service": "hello",
         "state": "serving",
         "address": "10.77.0.10",
+        "addresses": ["10.77.0.10", "fd77::10"],
         "names": ["hello"],
         "domid": 3,
         "pid": 4711,
@@ -24,7 +25,7 @@ ROWS: list[dict[str, Any]] = [
     },
     {"service": "world", "state": "asleep", "address": "10.77.0.11", "names": [], "domid": None, "pid": None}
     | {"memory": 16 << 20, "up": None, "connections": 0, "held": 0, "summons": 1, "last": ""}
-    | {"crashes": 0, "retry": None},
+    | {"crashes": 0, "retry": None, "addresses": ["10.77.0.11"]},
 ]
 
 TRACE: TraceRecord = {

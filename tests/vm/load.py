@@ -12,14 +12,13 @@ from jitsu.demo.stage import ZONE, Stage
 from jitsu.errors import JitsuError
 from jitsu.trace import TraceRecord
 
-
 Job = tuple[str, bool, int]
 """A visit to be made: of which service, whether by DNS or else by a bare SYN, and over which IP version."""
 
 
 def jobs(names: Sequence[str], count: int, seeded: random.Random, *, versions: Sequence[int] = (4,)) -> "Queue[Job]":
-    """`count` visits, the services in rotation, half of them by DNS and half by a bare SYN, evenly over the IP versions,
-    in random order."""
+    """`count` visits, the services in rotation, half of them by DNS and half by a bare SYN, the IP versions in equal
+    parts, in random order."""
     kinds = [(by_dns, version) for by_dns in (True, False) for version in versions]
     ways = kinds * (count // len(kinds))
     seeded.shuffle(ways)
