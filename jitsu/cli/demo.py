@@ -15,7 +15,7 @@ from jitsu.trace import TraceRecord
 @click.command("demo", epilog="Example: jitsu demo --json | jq .cold.http_ms")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures for programs.")
 def command(as_json: bool) -> None:
-    """See it work: private namespaces, three services, a client, and where each millisecond went.
+    """See it work: private namespaces, five services, a client, and where each millisecond went.
 
     A guest is built from source if the cache has none. Nothing outside the private namespaces is touched.
     """

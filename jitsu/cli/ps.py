@@ -21,6 +21,7 @@ _COLOURS = {
     "starting": "yellow",
     "dismissing": "yellow",
     "asleep": "bright_black",
+    "paused": "cyan",
     "crash-looping": "red",
 }
 _TITLES = ("SERVICE", "STATE", "ADDRESS", "DOMID", "UP", "CONNECTIONS", "SUMMONS", "LAST END")
@@ -29,6 +30,7 @@ _VERBOSE = (
     "PID",
     "MEMORY",
     "UP",
+    "WARM",
     "CONNECTIONS",
     "HELD",
     "SUMMONS",
@@ -48,7 +50,7 @@ _LAST_LINES = 40
     "-v",
     "--verbose",
     is_flag=True,
-    help="Also process, memory, SYNs on hold, names, and what crashed guests printed last.",
+    help="Also process, memory, what is kept warm, SYNs on hold, names, and what crashed guests printed last.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="The names of the services and nothing else.")
 def command(config: Config, output: str, verbose: bool, quiet: bool) -> None:
@@ -84,6 +86,7 @@ def _shown(row: "Row") -> dict[str, str]:
     return {
         "SERVICE": row["service"],
         "STATE": row["state"],
+        "WARM": row["warm"] or "-",
         "ADDRESS": ",".join(row["addresses"]),
         "DOMID": _known(row["domid"]),
         "PID": _known(row["pid"]),

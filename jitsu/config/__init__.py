@@ -4,7 +4,7 @@ Every finding names the file, the key and the way out. Sizes are bytes, times ar
 
     schema.py    what a configuration is
     table.py     one TOML table being read, key by key
-    sections.py  [daemon], [libvirt], [network], [dns], [limits]
+    sections.py  [daemon], [libvirt], [network], [dns], [limits], [warm]
     service.py   [service.NAME]
     restart.py   its restart policy
     hours.py     when it is kept running
@@ -24,6 +24,7 @@ from jitsu.config.schema import (
     LimitsConfig,
     NetworkConfig,
     ServiceConfig,
+    WarmConfig,
 )
 from jitsu.config.table import Setting
 
@@ -39,6 +40,7 @@ __all__ = [
     "Restart",
     "ServiceConfig",
     "Setting",
+    "WarmConfig",
     "load",
     "settings",
 ]

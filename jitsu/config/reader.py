@@ -8,7 +8,7 @@ from typing import Any
 from jitsu.config.dependencies import check_dependencies
 from jitsu.config.names import NAME
 from jitsu.config.schema import Config, DaemonConfig, DnsConfig, NetworkConfig, ServiceConfig
-from jitsu.config.sections import read_daemon, read_dns, read_libvirt, read_limits, read_network
+from jitsu.config.sections import read_daemon, read_dns, read_libvirt, read_limits, read_network, read_warm
 from jitsu.config.service import read_service
 from jitsu.config.table import Setting, Table
 from jitsu.errors import ConfigError
@@ -52,24 +52,25 @@ class _Reader:
         self._path, self._data, self._settings = path, data, settings
 
     def config(self) -> Config:
-        known = ("daemon", "libvirt", "dns", "network", "limits", "service")
+        known = ("daemon", "libvirt", "dns", "network", "limits", "warm", "service")
         for key in self._data:
             if key not in known:
                 raise ConfigError(
                     f"{self._path}: there is no section [{key}]",
-                    hint="the sections are: [daemon] [libvirt] [dns] [network] [limits] [service.NAME]",
+                    hint="the sections are: [daemon] [libvirt] [dns] [network] [limits] [warm] [service.NAME]",
                 )
         daemon = read_daemon(self._table("daemon"))
         libvirt = read_libvirt(self._table("libvirt"))
         network = read_network(self._table("network"))
         dns = read_dns(self._table("dns"), network)
         limits = read_limits(self._table("limits"), daemon)
+        warm = read_warm(self._table("warm"))
         services = {service.name: service for service in self._services(daemon, network, dns)}
         if not services:
             raise ConfigError(f"{self._path}: no service is defined", hint="add a section [service.NAME] with a kernel")
         self._check_apart(services, network, dns)
         check_dependencies(self._path, services)
-        return Config(self._path, daemon, dns, network, limits, services, libvirt)
+        return Config(self._path, daemon, dns, network, limits, warm, services, libvirt)
 
     def _table(self, name: str) -> Table:
         return Table(self._path, name, self._data.get(name, {}), self._settings)

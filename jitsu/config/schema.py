@@ -11,7 +11,10 @@ from jitsu.config.hours import Hours
 from jitsu.config.restart import NEVER, Restart
 from jitsu.config.wake import TCP, Trigger
 
-_POLICY = ("names", "ttl", "txt", "srv", "idle", "linger", "restart", "backoff", "crashes", "depends", "hours", "wake")
+_POLICY = (
+    *("names", "ttl", "txt", "srv", "idle", "linger"),
+    *("restart", "backoff", "crashes", "depends", "hours", "wake", "mode"),
+)
 """Keys of a service that may change under a running guest."""
 
 
@@ -88,6 +91,16 @@ class LimitsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmConfig:
+    """[warm]: how much all spares together may take, for how many seconds after it was asked for last a service has
+    one, and how many blank monitors of a shape there may be."""
+
+    memory: int = 256 << 20
+    keep: float = 3600.0
+    blanks: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceConfig:
     """[service.NAME]: a guest, the addresses it answers on (at least one), and when to let it go."""
 
@@ -122,6 +135,8 @@ class ServiceConfig:
     wake: tuple[Trigger, ...] = TCP
     """Packets that wake it; a DNS question always does."""
     address6: IPv6Address | None = None
+    mode: str = "cold"
+    """`cold`, `snapshot`, `paused` or `running`: what is kept of the guest while nobody wants it."""
 
     @property
     def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
@@ -145,6 +160,7 @@ class Config:
     dns: DnsConfig
     network: NetworkConfig
     limits: LimitsConfig
+    warm: WarmConfig
     services: Mapping[str, ServiceConfig]
     libvirt: LibvirtConfig = LibvirtConfig("qemu:///system")
 

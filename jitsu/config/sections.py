@@ -1,4 +1,4 @@
-"""[daemon], [libvirt], [network], [dns] and [limits]."""
+"""[daemon], [libvirt], [network], [dns], [limits] and [warm]."""
 
 import re
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, NetmaskValueError
@@ -6,7 +6,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from jitsu.config.names import NAME, is_name
-from jitsu.config.schema import DaemonConfig, DnsConfig, Ipv6Config, LibvirtConfig, LimitsConfig, NetworkConfig
+from jitsu.config.schema import (
+    DaemonConfig,
+    DnsConfig,
+    Ipv6Config,
+    LibvirtConfig,
+    LimitsConfig,
+    NetworkConfig,
+    WarmConfig,
+)
 from jitsu.config.table import Table
 
 _DRIVERS = ("qemu", "libvirt")
@@ -175,3 +183,11 @@ def _uids(table: Table, guests: int) -> range:
     if len(uids) < guests:
         table.wrong("uids", f"are {len(uids)}", f"every guest gets one, and [limits] guests is {guests}")
     return uids
+
+
+def read_warm(table: Table) -> WarmConfig:
+    memory = table.size("memory", "256 MiB", 1 << 20)
+    keep = table.seconds("keep", 3600, 1)
+    blanks = table.number("blanks", 4, 0, 1000)
+    table.done()
+    return WarmConfig(memory, keep, blanks)

@@ -15,6 +15,7 @@ _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 _NO_MAC = "00:00:00:00:00:00"
 _MACHINES = ("microvm", "q35")
 _READY = ("told", "probe")
+_MODES = ("cold", "snapshot", "paused", "running")
 _SRV = re.compile(r"_[a-z0-9-]{1,15}\._(?:tcp|udp)")
 
 
@@ -33,6 +34,7 @@ def read_service(
     memory = table.size("memory", "16 MiB", 2 << 20)
     vcpus = table.number("vcpus", 1, 1, 32)
     ready = table.choice("ready", "told", _READY)
+    mode = table.choice("mode", "cold", _MODES)
     service = ServiceConfig(
         name=name,
         kernel=kernel,
@@ -51,7 +53,8 @@ def read_service(
         linger=table.seconds("linger", 3600, 0.1),
         txt=table.texts("txt", ()),
         srv=tuple(_srv(table, text) for text in table.texts("srv", ())),
-        restart=_restart(table),
+        mode=mode,
+        restart=_restart(table, "unless-stopped" if mode == "running" else "no"),
         backoff=table.seconds("backoff", 1, 0.1),
         crashes=table.number("crashes", 5, 1, 1_000_000),
         address6=address6,
@@ -104,8 +107,8 @@ def _srv(table: Table, text: str) -> tuple[str, int]:
     return owner, int(port)
 
 
-def _restart(table: Table) -> Restart:
-    text = table.text("restart", "no")
+def _restart(table: Table, default: str) -> Restart:
+    text = table.text("restart", default)
     try:
         return read_restart(text)
     except ValueError as error:

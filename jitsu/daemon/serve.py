@@ -81,7 +81,9 @@ class Daemon:
             port = await network.start()
             stack.callback(os.close, port)
             budget = Budget(limits.memory, limits.guests, limits.vcpus)
-            summoner = Summoner(config.services, config.network, network, driver, budget, boot_limit=limits.boot)
+            summoner = Summoner(
+                config.services, config.network, network, driver, budget, boot_limit=limits.boot, warm=config.warm
+            )
             self._summoner = summoner
             sentinel = Sentinel(port, summoner)
             summoner.sentinel = sentinel
@@ -119,6 +121,7 @@ class Daemon:
             for pastime in (
                 sentinel.announce(),
                 summoner.watch_idleness(),
+                summoner.keep_warm(),
                 systemd.stay_alive(),
                 systemd.report(self._status_line),
             ):

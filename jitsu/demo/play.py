@@ -1,9 +1,10 @@
-"""The demonstration: three services, a client, four scenes, and the floor to compare with.
+"""The demonstration: five services, a client, six scenes, and the floor to compare with.
 
-Scenes: cold by DNS, cold by a bare SYN, warm, and a guest that crashes and comes back at the next packet.
+Scenes: cold by DNS, cold by a bare SYN, warm, a guest that crashes and comes back at the next packet, one that is
+restored from a saved state, and one that rested and goes on.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -15,7 +16,14 @@ from jitsu.demo.stage import ZONE, Cast, Stage
 from jitsu.errors import JitsuError
 from jitsu.trace import SpanRecord, TraceRecord
 
-SERVICES = ("www", "shop", "wiki")
+SERVICES: Mapping[str, Mapping[str, str | int | float]] = {
+    "www": {},
+    "shop": {},
+    "wiki": {},
+    "depot": {"mode": "snapshot", "idle": 0.3},
+    "attic": {"mode": "paused", "idle": 0.3},
+}
+"""Further keys of each service's section."""
 FLOORS = 3
 
 
@@ -37,6 +45,8 @@ class Figures(TypedDict):
     syn: Scene
     warm: Scene
     crash: Scene
+    snapshot: Scene
+    paused: Scene
 
 
 Tell = Callable[[str, Visit | None, TraceRecord | None], None]
@@ -45,11 +55,13 @@ Tell = Callable[[str, Visit | None, TraceRecord | None], None]
 
 @contextmanager
 def theatre(kernel: Path, **sections: dict[str, str | int | float]) -> Iterator[tuple[Stage, Client]]:
-    """A stage with the three services and a client on it."""
+    """A stage with the services and a client on it, and all spares there."""
     with (
-        Stage([Cast(name, kernel) for name in SERVICES], sections=sections) as stage,
+        Stage([Cast(name, kernel, keys) for name, keys in SERVICES.items()], sections=sections) as stage,
         SynCounter(stage.client) as counter,
     ):
+        stage.await_spare("depot", "blank")
+        stage.await_spare("attic", "paused")
         yield stage, Client(stage.client, counter)
 
 
@@ -75,6 +87,14 @@ def play(kernel: Path, tell: Tell) -> Figures:
         back_trace = _last_trace(stage, "shop")
         tell("crash and return: the guest was made to crash, and the next packet brought it back", back, back_trace)
 
+        restored = _visited(client.by_name(f"depot.{ZONE}"))
+        restored_trace = _last_trace(stage, "depot")
+        tell("snapshot: a guest restored from a saved state, into a monitor that waited", restored, restored_trace)
+
+        rested = _visited(client.by_name(f"attic.{ZONE}"))
+        rested_trace = _last_trace(stage, "attic")
+        tell("paused: a guest that had booted, rested, and goes on", rested, rested_trace)
+
         floor = median(floor_ms(stage, "wiki") for _ in range(FLOORS))
         tell(f"floor: the same QEMU, spawned bare, answered after {floor:.1f} ms (median of {FLOORS})", None, None)
         return {
@@ -84,6 +104,8 @@ def play(kernel: Path, tell: Tell) -> Figures:
             "syn": _scene(syn, syn_trace),
             "warm": _scene(warm, None),
             "crash": _scene(back, back_trace),
+            "snapshot": _scene(restored, restored_trace),
+            "paused": _scene(rested, rested_trace),
         }
 
 

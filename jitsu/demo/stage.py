@@ -147,6 +147,16 @@ class Stage:
         """A request on the daemon's control socket."""
         return ask(self.config.daemon.runtime, do, **fields)
 
+    def await_spare(self, service: str, warm: str) -> None:
+        """Wait until the service sleeps and this is kept for it, as `ps` tells. Raises DaemonError."""
+        give_up = time.monotonic() + PATIENCE
+        while time.monotonic() < give_up:
+            row = next(row for row in self.ask("ps") if row["service"] == service)
+            if row["warm"] == warm and row["state"] in ("asleep", "paused"):
+                return
+            time.sleep(0.01)
+        raise DaemonError(f"nothing is kept for {service}: {self.last_words()}")
+
     def _refusal(self) -> DaemonError:
         """Why the daemon did not begin, in its own two lines if it could still say them."""
         said = self.log.read_text(errors="replace").splitlines()

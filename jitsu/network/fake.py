@@ -31,12 +31,14 @@ class FakeChannel:
 
 @dataclass
 class FakeNetwork:
-    """Same signatures as `HostNetwork`. `gates` maps a MAC to its port's name, `unused` to seconds of silence."""
+    """Same signatures as `HostNetwork`. `gates` maps a MAC to its port's name, `unused` to seconds of silence;
+    `resting` are the ports of guests that rest."""
 
     gates: dict[str, str] = field(default_factory=dict)
     unused: dict[str, float] = field(default_factory=dict)
     channels: dict[str, FakeChannel] = field(default_factory=dict)
     ports: set[int] = field(default_factory=set)
+    resting: set[int] = field(default_factory=set)
     broken: Exception | None = None
 
     def open_tap(self, domid: int) -> int:
@@ -46,7 +48,11 @@ class FakeNetwork:
 
     def plug(self, domid: int) -> Port:
         self.ports.add(domid)
+        self.resting.discard(domid)
         return Port(f"fake{domid}", domid)
+
+    def rest(self, port: Port) -> None:
+        self.resting.add(port.ifindex)
 
     def listen(self, port: Port, interest: Interest, reader: Reader) -> FakeChannel:
         channel = FakeChannel(port, reader, interest=interest)

@@ -16,7 +16,7 @@ from typing import Protocol
 from jitsu.errors import HostError, JitsuError, ResourceBusy
 from jitsu.network.bridge import MAXIMUM_PORTS, BridgeSettings, raise_bridge, remove_bridge
 from jitsu.network.frames import mac_bytes
-from jitsu.network.netlink import GUEST_PORT, SENTINEL_PORT, Netlink, PortFlags
+from jitsu.network.netlink import GUEST_PORT, RESTING_PORT, SENTINEL_PORT, Netlink, PortFlags
 from jitsu.network.packet import Interest, PortSocket, Reader
 from jitsu.network.tap import open_tap
 
@@ -46,7 +46,10 @@ class Network(Protocol):
         """Make the guest's tap; returns its only descriptor. It is not connected to anything yet."""
 
     def plug(self, domid: int) -> Port:
-        """Make the tap a locked port of the bridge and bring it up; one that is already is left as it is."""
+        """Make the tap a locked port of the bridge and bring it up; one that is already rests no longer."""
+
+    def rest(self, port: Port) -> None:
+        """Let nothing into a port whose guest rests, until it is plugged in again. Raises OSError."""
 
     def listen(self, port: Port, interest: Interest, reader: Reader) -> Channel:
         """A raw socket on the port."""
@@ -101,6 +104,9 @@ class HostNetwork:
 
     def plug(self, domid: int) -> Port:
         return self._plug(self._name(domid), GUEST_PORT)
+
+    def rest(self, port: Port) -> None:
+        self._netlink.set_flags(port.ifindex, RESTING_PORT)
 
     def listen(self, port: Port, interest: Interest, reader: Reader) -> PortSocket:
         return PortSocket(port.name, interest, reader)

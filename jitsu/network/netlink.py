@@ -26,6 +26,7 @@ _IFLA_MASTER, _IFLA_PROTINFO, _IFLA_AF_SPEC = 10, 12, 26
 _IFLA_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 8, b"\x01"
 _BRPORT_LEARNING, _BRPORT_UNICAST_FLOOD, _BRPORT_MULTICAST_ROUTER, _BRPORT_LOCKED = 8, 9, 25, 39
 _MULTICAST_ROUTER_ALWAYS = b"\x02"
+_BRPORT_MCAST_FLOOD, _BRPORT_BCAST_FLOOD = 27, 30
 _NESTED = 0x8000
 
 _NDA_LLADDR, _NDA_CACHEINFO, _NDA_MASTER = 2, 3, 9
@@ -40,13 +41,17 @@ _ATTRIBUTE = struct.Struct("=HH")
 
 @dataclass(frozen=True, slots=True)
 class PortFlags:
-    """Bridge port flags: does it learn source addresses, get unknown unicast, and drop senders it has no entry for."""
+    """Bridge port flags: does it learn source addresses, get unknown unicast, drop senders it has no entry for, and get
+    what is sent to everybody."""
 
     learning: bool
     flood: bool
     locked: bool
+    broadcast: bool = True
 
 
+RESTING_PORT = PortFlags(learning=False, flood=False, locked=True, broadcast=False)
+"""Of a guest that rests: nobody reads what comes in, so nothing shall."""
 GUEST_PORT = PortFlags(learning=False, flood=False, locked=True)
 SENTINEL_PORT = PortFlags(learning=False, flood=True, locked=False)
 
@@ -83,19 +88,16 @@ class Netlink:
         no_ipv6 = _attribute(
             _IFLA_AF_SPEC, _attribute(socket.AF_INET6, _attribute(_IFLA_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE))
         )
-        protinfo = _attribute(
-            _IFLA_PROTINFO | _NESTED,
-            _attribute(_BRPORT_LEARNING, bytes([flags.learning]))
-            + _attribute(_BRPORT_UNICAST_FLOOD, bytes([flags.flood]))
-            + _attribute(_BRPORT_MULTICAST_ROUTER, _MULTICAST_ROUTER_ALWAYS)
-            + _attribute(_BRPORT_LOCKED, bytes([flags.locked])),
-        )
         master = _attribute(_IFLA_MASTER, struct.pack("=I", bridge))
         self._request(
             (_RTM_NEWLINK, 0, _IFINFO.pack(socket.AF_UNSPEC, 0, ifindex, 0, 0) + master + no_ipv6),
-            (_RTM_SETLINK, 0, _IFINFO.pack(_AF_BRIDGE, 0, ifindex, 0, 0) + protinfo),
+            _flags_message(ifindex, flags),
             (_RTM_NEWLINK, 0, _IFINFO.pack(socket.AF_UNSPEC, 0, ifindex, _IFF_UP, _IFF_UP)),
         )
+
+    def set_flags(self, ifindex: int, flags: PortFlags) -> None:
+        """Change the flags of a port of a bridge."""
+        self._request(_flags_message(ifindex, flags))
 
     def pin(self, mac: bytes, ifindex: int) -> None:
         """Point the bridge's entry for `mac` at this port, as `static sticky`: nobody else's frame can move it."""
@@ -177,6 +179,20 @@ class Netlink:
             messages.append((kind, sequence, data[_HEADER.size : length]))
             data = data[(length + 3) & ~3 :]
         return messages
+
+
+def _flags_message(ifindex: int, flags: PortFlags) -> tuple[int, int, bytes]:
+    """Type, flags and body of the message that sets a port's flags."""
+    protinfo = _attribute(
+        _IFLA_PROTINFO | _NESTED,
+        _attribute(_BRPORT_LEARNING, bytes([flags.learning]))
+        + _attribute(_BRPORT_UNICAST_FLOOD, bytes([flags.flood]))
+        + _attribute(_BRPORT_MULTICAST_ROUTER, _MULTICAST_ROUTER_ALWAYS)
+        + _attribute(_BRPORT_LOCKED, bytes([flags.locked]))
+        + _attribute(_BRPORT_BCAST_FLOOD, bytes([flags.broadcast]))
+        + _attribute(_BRPORT_MCAST_FLOOD, bytes([flags.broadcast])),
+    )
+    return _RTM_SETLINK, 0, _IFINFO.pack(_AF_BRIDGE, 0, ifindex, 0, 0) + protinfo
 
 
 def _attribute(kind: int, payload: bytes) -> bytes:

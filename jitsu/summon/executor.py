@@ -1,29 +1,30 @@
 """Carries out what the state machine decides: a domain is launched, served, dismissed, buried.
 
-Nothing on the way from a packet to a spawned monitor blocks or waits, and the monitor is the only process spawned. The
-order of that way is the order of its cost: the tap's descriptor, then the monitor, and while it loads, the port.
+Nothing on the way from a packet to a domain blocks, and a monitor is the only process that is spawned on it. Where the
+domain comes from is chosen in provision.py.
 """
 
 import asyncio
-import itertools
 import logging
-import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
-from jitsu.config import NetworkConfig
+from jitsu.config import NetworkConfig, WarmConfig
 from jitsu.domains.driver import Domain, Driver
-from jitsu.errors import DomainError, JitsuError
+from jitsu.errors import JitsuError
 from jitsu.network.frames import Segment, read_segment
 from jitsu.network.host import Network
-from jitsu.network.packet import Interest
 from jitsu.summon import machine
 from jitsu.summon.admission import Budget
+from jitsu.summon.builder import Builder
 from jitsu.summon.delivery import deliver, deliver_datagram
 from jitsu.summon.machine import Phase, State
-from jitsu.summon.tenant import Holding, Tenant, spec_of
+from jitsu.summon.pools import Pools
+from jitsu.summon.provision import Provision
+from jitsu.summon.refill import Refill
+from jitsu.summon.tasks import Tasks
+from jitsu.summon.tenant import Holding, Tenant
 from jitsu.synjitsu.embryonic import Embryo
-from jitsu.synjitsu.probe import Door, Probe
 from jitsu.synjitsu.sentinel import Sentinel
 from jitsu.trace import Trace, Traces
 
@@ -48,25 +49,27 @@ class Executor:
         budget: Budget,
         *,
         boot_limit: float,
+        warm: WarmConfig,
         step: Step,
     ) -> None:
         self._settings = settings
         self._spare = {settings.half(version).probe.packed for version in (4, 6)}
         self._network = network
-        self._driver = driver
-        self._budget = budget
         self._boot_limit = boot_limit
         self._step = step
-        self._domids = itertools.count(1)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
+        self._summoning: set[str] = set()
+        self.builder = Builder(settings, network, driver, budget, self._tasks)
+        self.pools = Pools(self.builder, self._tasks, warm)
+        self.refill = Refill(self.pools, self.builder, boot_limit=boot_limit, busy=lambda: bool(self._summoning))
+        self._provision = Provision(self.builder, self.pools)
         self.traces = Traces()
 
     def adopt(self, tenant: Tenant, domain: Domain) -> None:
         """Take over a domain that outlived an earlier daemon. Raises JitsuError or OSError; bury it then."""
-        holding = Holding(domain.domid, domain)
-        tenant.holding = holding
-        self._connect(tenant, holding)
-        self._budget.grant(holding.domid, tenant.service.memory, tenant.service.vcpus)
+        holding = tenant.holding = self.builder.adopt(tenant.service, domain)
+        self.builder.connect(tenant.service, holding)
+        self._listen(tenant, holding)
         # Its connections are unknown, so it counts as busy for one idle period.
         tenant.active = time.monotonic()
         tenant.trace = Trace(tenant.name, "adoption", domid=holding.domid)
@@ -84,7 +87,8 @@ class Executor:
 
     def launch(self, tenant: Tenant, cause: str) -> None:
         """Begin a launch; `Launched` or `Refused` follows."""
-        self._spawn(self._launch(tenant, cause))
+        self._summoning.add(tenant.name)
+        self._tasks.spawn(self._launch(tenant, cause))
 
     def reset_held(self, tenant: Tenant, reason: str) -> None:
         """Refuse everybody whose SYN is on hold."""
@@ -100,98 +104,61 @@ class Executor:
             log.info("%s: %d held SYNs are reset: %s", tenant.name, len(abandoned), reason)
 
     async def finished(self) -> None:
-        """Wait for whatever is under way."""
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def count_domids_from(self, domid: int) -> None:
-        """The next domain gets this domid: those of domains that outlived an earlier daemon are not given again."""
-        self._domids = itertools.count(domid)
+        """End all spares, and wait for whatever is under way."""
+        await self.pools.close()
+        await self._tasks.finished()
 
     async def _launch(self, tenant: Tenant, cause: str) -> None:
-        """Admission, tap, monitor, port: from a decision to a domain that boots."""
-        domid = next(self._domids)
-        service = tenant.service
-        trace = Trace(tenant.name, cause, origin=tenant.wanted_since or time.monotonic(), domid=domid)
+        """From a decision to a domain that runs."""
+        trace = Trace(tenant.name, cause, origin=tenant.wanted_since or time.monotonic())
         tenant.wanted_since = None
-        waited = "depends" if service.depends else "decide"
+        waited = "depends" if tenant.service.depends else "decide"
         trace.begin(waited, at=trace.origin)
         trace.end(waited)
         self.traces.add(trace)
         tenant.trace = trace
         tenant.summons += 1
-        holding = Holding(domid)
-        tenant.holding = holding
+
+        def held(holding: Holding) -> None:
+            tenant.holding = holding
+            trace.domid = holding.domid
+
         try:
-            reason = self._budget.refuses(service.memory, service.vcpus)
-            if reason is not None:
-                raise DomainError(reason)
-            self._budget.grant(domid, service.memory, service.vcpus)
-            with trace.span("tap"):
-                tap = self._network.open_tap(domid)
-            try:
-                with trace.span("spawn"):
-                    holding.domain = await self._driver.launch(spec_of(service, self._settings, domid), [tap])
-                trace.begin("boot")
-                with trace.span("port"):
-                    self._connect(tenant, holding)
-            finally:
-                await _close_tap(tap, holding)
+            await self._provision.obtain(tenant.service, trace, held)
         except (JitsuError, OSError) as error:
-            await self._abort(tenant, holding, str(error))
+            await self._abort(tenant, str(error))
             return
         except Exception:
             # A fault of ours. Whoever waits is told all the same, and the service can be tried again.
             log.exception("%s: cannot be started", tenant.name)
-            await self._abort(tenant, holding, "an error that nobody expected; the daemon's log has it")
+            await self._abort(tenant, "an error that nobody expected; the daemon's log has it")
             return
+        # From the driver's return to here nothing has waited: no event of the domain can have been missed.
+        if tenant.holding is not None:
+            self._listen(tenant, tenant.holding)
         with trace.span("answer"):
             self._step(tenant, machine.Launched())
-        if tenant.state.phase is Phase.BOOTING:
-            self._await_readiness(tenant, holding)
+        if tenant.state.phase is Phase.BOOTING and tenant.holding is not None:
+            self._await_readiness(tenant, tenant.holding)
 
-    async def _abort(self, tenant: Tenant, holding: Holding, reason: str) -> None:
+    async def _abort(self, tenant: Tenant, reason: str) -> None:
         """A launch failed half-way."""
         log.warning("%s: cannot be started: %s", tenant.name, reason)
-        if holding.domain is not None:
-            await self.end(holding.domain)
+        if tenant.holding is not None:
+            await self.builder.end(tenant.holding)
         self._step(tenant, machine.Refused(reason))
 
-    def _connect(self, tenant: Tenant, holding: Holding) -> None:
-        """Make the domain's tap a port, or find that it is one, and listen on it. Raises JitsuError or OSError."""
-        holding.port = self._network.plug(holding.domid)
-        interest = Interest.CONNECTIONS if tenant.service.ready == "told" else Interest.PROBES
-
-        def heard(frame: bytes, to_guest: bool) -> None:
-            self._heard(tenant, holding, frame, to_guest)
-
-        holding.channel = self._network.listen(holding.port, interest, heard)
+    def _listen(self, tenant: Tenant, holding: Holding) -> None:
+        """Hear what happens on the domain's port."""
+        holding.hear = lambda frame, to_guest: self._heard(tenant, holding, frame, to_guest)
 
     def _await_readiness(self, tenant: Tenant, holding: Holding) -> None:
         limit = self._boot_limit
         reason = f"not ready within {limit:g} s ([limits] boot)"
         loop = asyncio.get_running_loop()
         holding.deadline = loop.call_later(limit, lambda: self._step(tenant, machine.Overdue(reason)))
-        if tenant.service.ready == "told" or holding.channel is None:
-            return
-        # Over IPv4 if it has an address of that: the first that it has.
-        address = tenant.service.addresses[0]
-        door = Door(tenant.mac, address.packed, tenant.service.port)
-
-        def opened() -> None:
-            channel.listen_for(Interest.CONNECTIONS)
-            self._step(tenant, machine.BecameReady())
-
-        channel = holding.channel
-
-        def send(frame: bytes) -> None:
-            try:
-                channel.send(frame)
-            except OSError as error:
-                log.debug("%s: a probe was lost: %s", tenant.name, error)
-
-        holding.probe = Probe(door, self._settings.half(address.version).probe.packed, send, opened)
-        holding.probe.start()
+        if tenant.service.ready == "probe":
+            self.builder.probe(tenant.service, holding, lambda: self._step(tenant, machine.BecameReady()))
 
     def _heard(self, tenant: Tenant, holding: Holding, frame: bytes, to_guest: bool) -> None:
         """A frame on the guest's port."""
@@ -208,8 +175,11 @@ class Executor:
         holding, trace = tenant.holding, tenant.trace
         if holding is None or holding.port is None or trace is None:
             return
-        _cancel(holding.deadline)
-        trace.end("boot")
+        if holding.deadline is not None:
+            holding.deadline.cancel()
+        self._summoning.discard(tenant.name)
+        for stage in ("boot", "wake"):
+            trace.end(stage)
         try:
             with trace.span("gate"):
                 self._network.open_gate(tenant.service.mac, holding.port)
@@ -244,8 +214,9 @@ class Executor:
             deliver(tenant, Embryo(segment, frame, time.monotonic()), self._settings)
         return True
 
-    def dismiss(self, tenant: Tenant, reason: str) -> None:
-        """Gate first: from here on whoever knocks is held, for the next domain."""
+    def dismiss(self, tenant: Tenant, reason: str, *, keep: bool = False) -> None:
+        """Gate first: from here on whoever knocks is held, for the next domain. Then the domain is ended, or, if it may
+        be kept, rests."""
         holding = tenant.holding
         tenant.last = reason
         log.info("%s: dismissed: %s", tenant.name, reason)
@@ -261,19 +232,14 @@ class Executor:
         tenant.embryos.domain_ended()
         if tenant.trace is not None and not tenant.trace.outcome:
             tenant.trace.finish(reason)
-        self._spawn(self._destroy(tenant, holding))
+        self._tasks.spawn(self._leave(tenant, holding, keep=keep))
 
-    async def _destroy(self, tenant: Tenant, holding: Holding) -> None:
-        if holding.domain is not None:
-            await self.end(holding.domain)
+    async def _leave(self, tenant: Tenant, holding: Holding, *, keep: bool) -> None:
+        if keep and await self.pools.park(tenant.service, holding):
+            tenant.holding = None
+        else:
+            await self.builder.end(holding)
         self._step(tenant, machine.Gone(wanted=tenant.held > 0))
-
-    async def end(self, domain: Domain) -> None:
-        """End a domain; one that cannot be is given up, for nobody is helped by waiting for it."""
-        try:
-            await self._driver.destroy(domain)
-        except JitsuError as error:
-            log.error("%s: domain %d could not be ended: %s", domain.service, domain.domid, error)
 
     def bury(self, tenant: Tenant, reason: str) -> None:
         """Nothing of the domain stays; its port, its gate and its tap went with its monitor."""
@@ -284,35 +250,14 @@ class Executor:
         tenant.dropped = 0
         if tenant.trace is not None and not tenant.trace.outcome:
             tenant.trace.finish(reason)
+        self._summoning.discard(tenant.name)
+        self.pools.news.set()
         if holding is None:
             return
         tenant.holding = None
-        self._budget.release(holding.domid)
-        _cancel(holding.deadline)
-        if holding.probe is not None:
-            holding.probe.stop()
-        if holding.channel is not None:
-            self._spawn(holding.channel.close())
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("an error that nobody expected", exc_info=task.exception())
-
-
-async def _close_tap(tap: int, holding: Holding) -> None:
-    """Close our copy. Without a monitor it is the last, and the kernel takes its time to remove the interface."""
-    if holding.domain is None:
-        await asyncio.to_thread(os.close, tap)
-    else:
-        os.close(tap)
-
-
-def _cancel(timer: asyncio.TimerHandle | None) -> None:
-    if timer is not None:
-        timer.cancel()
+        self.builder.let_go(holding)
+        if holding.restored and holding.serving_since is None:
+            # Whatever it is, it is no guest that can be copied: the next one boots, and is saved anew.
+            log.warning("%s: its saved state is given up, for a guest restored from it never served", tenant.name)
+            self.builder.discard(tenant.service)
+            self.pools.found_unsaved(tenant.service)

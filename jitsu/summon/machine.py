@@ -142,7 +142,7 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Nobody wants the guest but we: `cause` is `restart` or `hours`."""
+    """Nobody wants the guest but we: `cause` is `restart`, `hours`, or `running` for one that shall always run."""
 
     cause: str
 
@@ -159,7 +159,7 @@ Event = Asked | Knocked | Ordered | Unwanted | Launched | BecameReady | Silent |
 @dataclass(frozen=True, slots=True)
 class Launch:
     """Start a domain, and wait for nothing else; `cause` is `dns`, `syn` (or whatever else is on hold), `udp`, `icmp`,
-    `start` (by hand, or for a service that depends on it), `restart` or `hours`."""
+    `start` (by hand, or for a service that depends on it), `restart`, `hours` or `running`."""
 
     cause: str
 
@@ -179,9 +179,10 @@ class Serve:
 
 @dataclass(frozen=True, slots=True)
 class Dismiss:
-    """Close the gate, then end the domain."""
+    """Close the gate, then end the domain, or let it rest if it may be kept."""
 
     reason: str
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +255,7 @@ def step(state: State, event: Event, rest: Rest = Rest()) -> tuple[State, list[A
         case Overdue(reason) if state.phase is Phase.BOOTING:
             return _failing(state, reason, rest), [*_end(state, reason), ResetHeld(reason), Dismiss(reason)]
         case Silent(reason) if state.phase is Phase.SERVING:
-            return _dismissing(state), [Dismiss(reason)]
+            return _dismissing(state), [Dismiss(reason, keep=True)]
         case Ended(reason) if state.phase is Phase.BOOTING:
             # Whoever knocked would be held until the deadline for nothing: this guest does not boot.
             actions = [*_end(state, reason), ResetHeld(reason), Bury(reason)]

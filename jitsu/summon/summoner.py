@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from ipaddress import ip_address
 
-from jitsu.config import NetworkConfig, ServiceConfig
+from jitsu.config import NetworkConfig, ServiceConfig, WarmConfig
 from jitsu.config.hours import within
 from jitsu.config.wake import wakes
 from jitsu.domains.driver import Domain, DomainEvent, Driver, Happening
@@ -22,7 +22,7 @@ from jitsu.summon.admission import Budget
 from jitsu.summon.executor import Executor
 from jitsu.summon.gathering import Gathering, needed
 from jitsu.summon.machine import Phase
-from jitsu.summon.tenant import Row, Tenant
+from jitsu.summon.tenant import Holding, Row, Tenant
 from jitsu.synjitsu.embryonic import Verdict
 from jitsu.synjitsu.sentinel import Sentinel
 from jitsu.trace import Traces
@@ -56,11 +56,17 @@ class Summoner:
         budget: Budget,
         *,
         boot_limit: float,
+        warm: WarmConfig | None = None,
     ) -> None:
         self._network = network
-        self._executor = Executor(settings, network, driver, budget, boot_limit=boot_limit, step=self._step)
+        self._executor = Executor(
+            settings, network, driver, budget, boot_limit=boot_limit, warm=warm or WarmConfig(), step=self._step
+        )
         self._tenants = {name: Tenant(service) for name, service in services.items()}
         self._timed = [tenant for tenant in self._tenants.values() if tenant.service.hours]
+        for tenant in self._tenants.values():
+            if tenant.service.mode != "cold":
+                self._keep_warm(tenant)
         self._awake: dict[str, Tenant] = {}
         self._tokens = itertools.count(1)
         self._told: dict[int, Told] = {}
@@ -134,6 +140,7 @@ class Summoner:
         """What a domain did by itself."""
         tenant = self._tenants.get(event.domain.service)
         if tenant is None or tenant.holding is None or tenant.holding.domid != event.domain.domid:
+            self._executor.pools.happened(event)
             return
         if event.happening is Happening.READY:
             self._step(tenant, machine.BecameReady())
@@ -173,6 +180,13 @@ class Summoner:
             if tenant.upkeep.kept and tenant.state.phase is Phase.ASLEEP and tenant.retry is None:
                 self._step(tenant, machine.Due("hours"))
 
+    async def keep_warm(self) -> None:
+        """Start whoever shall always run, and keep the spares that the services' modes ask for, for ever."""
+        for tenant in list(self._tenants.values()):
+            if tenant.service.mode == "running":
+                self._step(tenant, machine.Due("running"))
+        await self._executor.refill.run()
+
     # What people say.
 
     async def start(self, service: str) -> None:
@@ -185,6 +199,7 @@ class Summoner:
         """Dismiss by hand; returns when the domain is gone."""
         tenant = self.tenant(service)
         tenant.upkeep.stop()
+        self._executor.pools.dismiss(service)
 
         def say(token: int) -> None:
             self._step(tenant, machine.Unwanted(token, reason))
@@ -209,10 +224,18 @@ class Summoner:
         """Every service as `jitsu ps` shows it. Ten thousand are not looked at in one go."""
         rows: list[Row] = []
         for tenant in list(self._tenants.values()):
-            rows.append(tenant.row())
+            rows.append(self._row(tenant))
             if not len(rows) % _ROWS_A_TURN:
                 await asyncio.sleep(0)
         return rows
+
+    def _row(self, tenant: Tenant) -> Row:
+        row = tenant.row()
+        if tenant.service.mode in ("paused", "snapshot"):
+            row["warm"] = self._executor.pools.warmth(tenant.service)
+            if row["warm"] == "paused" and tenant.state.phase is Phase.ASLEEP:
+                row["state"] = "paused"
+        return row
 
     @property
     def serving(self) -> int:
@@ -224,10 +247,10 @@ class Summoner:
     async def adopt(self, domains: Iterable[Domain]) -> None:
         """Take over what still fits the configuration; end what does not."""
         found = list(domains)
-        self._executor.count_domids_from(max((domain.domid for domain in found), default=0) + 1)
+        self._executor.builder.count_domids_from(max((domain.domid for domain in found), default=0) + 1)
         # All that stay are taken over before any end is waited for: what a guest says meanwhile must find it here.
         for domain in [domain for domain in found if not self._fits(domain)]:
-            await self._executor.end(domain)
+            await self._executor.builder.end(Holding(domain.domid, domain))
 
     def _fits(self, domain: Domain) -> bool:
         """Take over this domain if it can be."""
@@ -235,6 +258,8 @@ class Summoner:
         if tenant is None or tenant.holding is not None or domain.fingerprint != tenant.service.fingerprint:
             log.info("%s: domain %d is of another configuration and is ended", domain.service, domain.domid)
             return False
+        if domain.paused:
+            return self._rests(tenant, domain)
         try:
             self._executor.adopt(tenant, domain)
         except (JitsuError, OSError) as error:
@@ -242,6 +267,16 @@ class Summoner:
             self._executor.bury(tenant, f"it could not be adopted: {error}")
             return False
         self._keep_in_sight(tenant)
+        return True
+
+    def _rests(self, tenant: Tenant, domain: Domain) -> bool:
+        """Take over a guest that rests."""
+        try:
+            self._executor.pools.adopt(tenant.service, domain)
+        except (JitsuError, OSError) as error:
+            log.info("%s: domain %d rests for nobody and is ended: %s", tenant.name, domain.domid, error)
+            return False
+        log.info("%s: domain %d adopted, paused", tenant.name, domain.domid)
         return True
 
     # The machine, and its actions.
@@ -265,7 +300,7 @@ class Summoner:
         if not machine.ends(tenant.state, event):
             return machine.Rest()
         if isinstance(event, machine.Refused):
-            return tenant.upkeep.refused(own=tenant.cause in ("restart", "hours"))
+            return tenant.upkeep.refused(own=tenant.cause in ("restart", "hours", "running"))
         now = time.monotonic()
         in_order = isinstance(event, machine.Ended) and event.in_order
         rest = tenant.upkeep.ended(tenant.service, now, tenant.served(now), in_order=in_order)
@@ -290,8 +325,8 @@ class Summoner:
                     self._told.pop(token)(problem)
             case machine.Serve():
                 self._executor.serve(tenant)
-            case machine.Dismiss(reason):
-                self._executor.dismiss(tenant, reason)
+            case machine.Dismiss(reason, keep):
+                self._executor.dismiss(tenant, reason, keep=keep)
             case machine.ResetHeld(reason):
                 self._executor.reset_held(tenant, reason)
             case machine.Bury(reason):
@@ -334,6 +369,13 @@ class Summoner:
     def _may_wait(self, tenant: Tenant) -> bool:
         """Is somebody on the way whom a SYN may wait for, whether it would have woken them or not?"""
         return tenant.state.phase in (Phase.STARTING, Phase.BOOTING, Phase.SERVING)
+
+    def _keep_warm(self, tenant: Tenant) -> None:
+        """Keep what the service's mode asks for, if the service can be built at all: its first summon says why not."""
+        try:
+            self._executor.pools.know(tenant.service, lambda: tenant.state.phase is Phase.ASLEEP)
+        except JitsuError as error:
+            log.warning("%s: cannot be kept warm: %s", tenant.name, error)
 
     def _keep_in_sight(self, tenant: Tenant) -> None:
         """Know who is not asleep, or not for long, without looking at everybody."""

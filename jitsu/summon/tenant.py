@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -21,7 +22,11 @@ from jitsu.trace import Trace
 
 class Row(TypedDict):
     """A service as `jitsu ps` shows it. `up` is seconds since it last began to serve, `held` packets on hold, `crashes`
-    ends in a row (upkeep.py), `retry` seconds until it is started again by itself, or may be by others."""
+    ends in a row (upkeep.py), `retry` seconds until it is started again by itself, or may be by others.
+
+    `warm` is what is kept for its next summon: `paused` (its guest rests; that is also its state then), `blank` (a
+    saved state, and a monitor to restore it), `snapshot` (the state alone), or nothing.
+    """
 
     service: str
     state: str
@@ -33,6 +38,7 @@ class Row(TypedDict):
     pid: int | None
     memory: int
     up: float | None
+    warm: str
     connections: int
     held: int
     summons: int
@@ -53,6 +59,10 @@ class Holding:
     deadline: asyncio.TimerHandle | None = None
     serving_since: float | None = None
     connections: ConnectionTable = field(default_factory=ConnectionTable)
+    restored: bool = False
+    """It was made from a saved state, which is no good if it never serves."""
+    hear: Callable[[bytes, bool], None] = field(default=lambda frame, to_guest: None)
+    """Whoever listens on its channel: called with each frame, and whether it goes to the guest."""
 
 
 ASLEEP = State()
@@ -131,6 +141,7 @@ class Tenant:
             "pid": domain.handle if domain is not None else None,
             "memory": self.service.memory,
             "up": round(time.monotonic() - since, 3) if since is not None else None,
+            "warm": "",
             "connections": len(holding.connections) if holding is not None else 0,
             "held": self.held,
             "summons": self.summons,
@@ -161,7 +172,7 @@ class Tenant:
 
     def is_idle(self, unused: float, now: float) -> bool:
         """Has it been silent long enough to be dismissed?"""
-        if self.state.phase is not Phase.SERVING:
+        if self.state.phase is not Phase.SERVING or self.service.mode == "running":
             return False
         silence = self.silence(unused, now)
         if self.holding is not None and len(self.holding.connections) and silence < self.service.linger:

@@ -3,9 +3,14 @@
 import sys
 
 from jitsu.network.namespace import unshare_network
-from tests.bench import cold, sleepers, through_libvirt
+from tests.bench import cold, sleepers, through_libvirt, warm
 
-MEASUREMENTS = {"cold": cold.measure, "libvirt": through_libvirt.measure, "sleepers": sleepers.measure}
+MEASUREMENTS = {
+    "cold": cold.measure,
+    "libvirt": through_libvirt.measure,
+    "sleepers": sleepers.measure,
+    "warm": warm.measure,
+}
 
 
 def main() -> None:

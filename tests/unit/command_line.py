@@ -18,13 +18,14 @@ ROWS: list[dict[str, Any]] = [
         "up": 61.4,
         "connections": 2,
         "held": 0,
+        "warm": "",
         "summons": 7,
         "crashes": 0,
         "retry": None,
         "last": "idle for 60.1 s",
     },
     {"service": "world", "state": "asleep", "address": "10.77.0.11", "names": [], "domid": None, "pid": None}
-    | {"memory": 16 << 20, "up": None, "connections": 0, "held": 0, "summons": 1, "last": ""}
+    | {"memory": 16 << 20, "up": None, "warm": "blank", "connections": 0, "held": 0, "summons": 1, "last": ""}
     | {"crashes": 0, "retry": None, "addresses": ["10.77.0.11"]},
 ]
 

@@ -130,7 +130,7 @@ def test_a_service_needs_a_kernel_and_an_address_and_the_rest_has_defaults(tmp_p
     assert (service.memory, service.vcpus, service.cmdline, service.machine) == (16 << 20, 1, "", "")
     assert (service.ready, service.port, service.names) == ("told", 80, ("hello",))
     assert (service.ttl, service.idle, service.linger) == (60, 60.0, 3600.0)
-    assert (service.txt, service.srv) == ((), ())
+    assert (service.txt, service.srv, service.mode) == ((), (), "cold")
     assert (service.restart, service.backoff, service.crashes) == (Restart("no"), 1.0, 5)
     assert (service.depends, service.hours, service.wake) == ((), (), (Trigger("tcp"),))
 

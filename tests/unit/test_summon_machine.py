@@ -142,7 +142,7 @@ TABLE: dict[str, tuple[State, Event, State, list[Action]]] = {
     "a question to a guest that serves is answered at once": (SERVING, Asked(1), SERVING, [Tell((1,))]),
     "an order to a guest that serves is carried out already": (SERVING, Ordered(1), SERVING, [Tell((1,))]),
     "a syn that a dying guest could not get is held": (SERVING, Knocked(), SERVING, []),
-    "silence dismisses": (SERVING, Silent("idle"), DISMISSING, [Dismiss("idle")]),
+    "silence dismisses": (SERVING, Silent("idle"), DISMISSING, [Dismiss("idle", keep=True)]),
     "a guest can be stopped while it serves": (
         SERVING,
         Unwanted(1, "stop"),
