@@ -15,6 +15,7 @@ PACKAGES := python3-venv qemu-system-x86 iproute2 \
 TEST_PACKAGES := bind9-dnsutils curl iputils-ping knot-dnsutils libc6-dev systemd unbound \
 	libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu libxml2-utils \
 	libvirt-dev gcc pkg-config python3-dev
+BENCH_PACKAGES := dnsmasq-base dnsperf
 
 # Install what is missing of the packages $(1). No service that comes with one is started: systemctl is told that it
 # runs where there is no systemd.
@@ -64,6 +65,7 @@ check: setup
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check . && $(BIN)/mypy --no-error-summary && echo "check: clean"
 
 bench: $(VENV)/ready-to-test
+	@$(call install,$(BENCH_PACKAGES))
 	@$(BIN)/python -m tests.bench
 
 clean:

@@ -5,6 +5,7 @@ Every finding names the file, the key and the way out. Sizes are bytes, times ar
     schema.py    what a configuration is
     table.py     one TOML table being read, key by key
     sections.py  [daemon], [libvirt], [network], [dns], [limits], [warm]
+    keys.py      the file of keys that [dns] names
     service.py   [service.NAME]
     restart.py   its restart policy
     hours.py     when it is kept running
@@ -20,6 +21,7 @@ from jitsu.config.schema import (
     DaemonConfig,
     DnsConfig,
     Ipv6Config,
+    KeyConfig,
     LibvirtConfig,
     LimitsConfig,
     NetworkConfig,
@@ -34,6 +36,7 @@ __all__ = [
     "DaemonConfig",
     "DnsConfig",
     "Ipv6Config",
+    "KeyConfig",
     "LibvirtConfig",
     "LimitsConfig",
     "NetworkConfig",

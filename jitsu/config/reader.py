@@ -1,6 +1,5 @@
 """A whole jitsu.toml."""
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,39 +9,23 @@ from jitsu.config.names import NAME
 from jitsu.config.schema import Config, DaemonConfig, DnsConfig, NetworkConfig, ServiceConfig
 from jitsu.config.sections import read_daemon, read_dns, read_libvirt, read_limits, read_network, read_warm
 from jitsu.config.service import read_service
-from jitsu.config.table import Setting, Table
+from jitsu.config.table import Setting, Table, parse
 from jitsu.errors import ConfigError
 
 DEFAULT_PATH = Path("/etc/jitsu/jitsu.toml")
+_NAME_ONE = "name a readable file with: -c jitsu.toml"
 
 
 def load(path: Path) -> Config:
     """Read and check a configuration file. Raises ConfigError."""
-    return _Reader(path, _parse(path)).config()
+    return _Reader(path, parse(path, _NAME_ONE)).config()
 
 
 def settings(path: Path) -> list[Setting]:
     """Every key that is in effect, section by section, defaults included. Raises ConfigError where `load` does."""
     found: list[Setting] = []
-    _Reader(path, _parse(path), found).config()
+    _Reader(path, parse(path, _NAME_ONE), found).config()
     return found
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"there is no configuration file {path}", hint="name one with: -c jitsu.toml") from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(
-            f"{path} cannot be read: {reason}", hint="name a readable file with: -c jitsu.toml"
-        ) from error
-    try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        # TOMLDecodeError is a ValueError; so is a number of thousands of digits, which tomllib lets pass.
-        raise ConfigError(f"{path} is not TOML: {error}", hint="mend that line; strings want quotes") from error
 
 
 class _Reader:

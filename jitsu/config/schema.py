@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from hashlib import blake2s
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path
 
 from jitsu.config.hours import Hours
@@ -39,13 +39,29 @@ class LibvirtConfig:
 @dataclass(frozen=True, slots=True)
 class DnsConfig:
     """[dns]: the zone, the addresses it is served on, the TTL of its records in seconds, this board's name as one of
-    the zone's name servers (below the zone), and the other boards' names (in full) and IPv4 addresses."""
+    the zone's name servers (below the zone), and the other boards' names (in full) and IPv4 addresses. Other
+    questions of clients in the networks `forward_for` are relayed to `forward`, pairs of address and port.
+    `keys` are those that guests sign their updates with."""
 
     zone: str
     listen: tuple[tuple[str, int], ...]
     ttl: int
     name: str
     nameservers: tuple[tuple[str, str], ...]
+    forward: tuple[tuple[str, int], ...] = ()
+    forward_for: tuple[IPv4Network | IPv6Network, ...] = ()
+    keys: tuple["KeyConfig", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyConfig:
+    """[key.NAME] of the file that [dns] keys names: a TSIG key, its secret in base64, and the services whose names may
+    be written with it."""
+
+    name: str
+    algorithm: str
+    secret: str = field(repr=False)
+    services: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +162,7 @@ class ServiceConfig:
     @property
     def fingerprint(self) -> str:
         """Eight hexadecimal digits that change whenever anything about the guest itself does, its files included."""
-        told = [str(getattr(self, field.name)) for field in fields(self) if field.name not in _POLICY]
+        told = [str(getattr(self, each.name)) for each in fields(self) if each.name not in _POLICY]
         stamps = [_stamp(path) for path in (self.kernel, self.initrd) if path is not None]
         return blake2s(json.dumps([told, stamps]).encode(), digest_size=4).hexdigest()
 

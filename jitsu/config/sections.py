@@ -1,10 +1,23 @@
 """[daemon], [libvirt], [network], [dns], [limits] and [warm]."""
 
 import re
-from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, NetmaskValueError
+from collections.abc import Sequence
+from ipaddress import (
+    AddressValueError,
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    NetmaskValueError,
+    ip_address,
+    ip_network,
+)
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from jitsu.config.keys import read_keys
 from jitsu.config.names import NAME, is_name
 from jitsu.config.schema import (
     DaemonConfig,
@@ -16,6 +29,9 @@ from jitsu.config.schema import (
     WarmConfig,
 )
 from jitsu.config.table import Table
+
+Endpoint = tuple[str, int]
+"""IP address and port."""
 
 _DRIVERS = ("qemu", "libvirt")
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
@@ -127,8 +143,56 @@ def read_dns(table: Table, network: NetworkConfig) -> DnsConfig:
         table.wrong("nameservers", "has a name twice", f"list the other boards once; this one is {name}.{zone}")
     if len(others) > 12:
         table.wrong("nameservers", f"are {len(others)}", "list at most 12 others")
+    forward = tuple(_upstream(table, text) for text in table.texts("forward", ()))
+    forward_for = tuple(_clients(table, text) for text in table.texts("forward_for", ()))
+    if bool(forward) != bool(forward_for):
+        table.wrong("forward", "and forward_for need each other", "say which resolvers to ask, and for which networks")
+    if len(forward) > 4:
+        table.wrong("forward", f"has {len(forward)} resolvers", "list at most 4")
+    keys = read_keys(table.file("keys")) if table.has("keys") else ()
+    _check_elsewhere(table, forward, listen, network)
     table.done()
-    return DnsConfig(zone, listen, ttl, name, others)
+    return DnsConfig(zone, listen, ttl, name, others, forward, forward_for, keys)
+
+
+def _check_elsewhere(
+    table: Table, forward: Sequence[Endpoint], listen: Sequence[Endpoint], network: NetworkConfig
+) -> None:
+    """Questions that are forwarded must not come back to this directory."""
+    here = {address for address, _ in listen}
+    if here & {"0.0.0.0", "::"}:
+        here |= {str(network.address.ip), *(address for address, _ in forward if ip_address(address).is_loopback)}
+        if network.ipv6 is not None:
+            here.add(str(network.ipv6.address.ip))
+    ports = {port for _, port in listen}
+    for address, port in forward:
+        if address in here and port in ports:
+            table.wrong("forward", f"leads back to this directory: {address} port {port}", "name another resolver")
+
+
+def _upstream(table: Table, text: str) -> tuple[str, int]:
+    """`192.0.2.53`, `192.0.2.53:5353`, `2001:db8::53` or `[2001:db8::53]:5353`."""
+    bracketed = re.fullmatch(r"\[(.*)\](?::([0-9]{1,5}))?|([^:]*):([0-9]{1,5})", text)
+    host, port = text, "53"
+    if bracketed:
+        host, port = bracketed[1] or bracketed[3] or "", bracketed[2] or bracketed[4] or "53"
+    try:
+        address = ip_address(host)
+    except ValueError:
+        table.wrong("forward", f"cannot contain {text!r}", "write addresses: 192.0.2.53, or [2001:db8::53]:5353")
+    if not 0 < int(port) < 65536:
+        table.wrong("forward", f"has no such port: {text!r}", "use a port from 1 to 65535")
+    return str(address), int(port)
+
+
+def _clients(table: Table, text: str) -> IPv4Network | IPv6Network:
+    try:
+        clients = ip_network(text)
+    except ValueError:
+        table.wrong("forward_for", f"cannot contain {text!r}", "write networks, as in 10.77.0.0/24")
+    if clients.prefixlen == 0:
+        table.wrong("forward_for", f"cannot be everybody: {text!r}", "an open resolver is a weapon; name your networks")
+    return clients
 
 
 def _nameserver(table: Table, text: str) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """One TOML table being read, key by key; every finding names the file, the section and the key."""
 
 import re
+import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
@@ -11,6 +12,23 @@ from jitsu.errors import ConfigError
 
 _SIZE = re.compile(r"(\d{1,9})\s*(KiB|MiB|GiB)")
 _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+def parse(path: Path, hint: str) -> dict[str, Any]:
+    """The tables of a TOML file; `hint` is the way out if it cannot be read. Raises ConfigError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        one = hint.replace("a readable file", "one")
+        raise ConfigError(f"there is no configuration file {path}", hint=one) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"{path} cannot be read: {reason}", hint=hint) from error
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        # TOMLDecodeError is a ValueError; so is a number of thousands of digits, which tomllib lets pass.
+        raise ConfigError(f"{path} is not TOML: {error}", hint="mend that line; strings want quotes") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,12 @@ from jitsu.daemon.console_link import ConsoleLink
 from jitsu.daemon.control import SOCKET_NAME, ControlServer, Request
 from jitsu.daemon.drivers import open_driver
 from jitsu.daemon.lock import runtime_folder
+from jitsu.daemon.record_store import SqliteRecordStore
 from jitsu.daemon.systemd import Systemd
 from jitsu.daemon.zones import BoardZones
 from jitsu.directory.enquiries import Limits
+from jitsu.directory.forwarder import Forwarder
+from jitsu.directory.guestbook import Guestbook
 from jitsu.directory.server import DirectoryServer, listen
 from jitsu.domains.accelerator import Verdict, choose_accelerator
 from jitsu.domains.driver import DomainEvent
@@ -96,12 +99,19 @@ class Daemon:
             if systemd.dns:
                 log.info("[dns] listen is ignored: %d sockets were handed over", len(systemd.dns))
             sockets = systemd.dns or [sock for endpoint in config.dns.listen for sock in listen(*endpoint)]
+            guestbook = None
+            if config.dns.keys:
+                store = SqliteRecordStore(config.daemon.state)
+                stack.callback(store.close)
+                guestbook = Guestbook(config.dns.keys, store)
             directory = DirectoryServer(
                 self._zones.all,
                 summoner.question,
                 sockets=sockets,
                 limits=Limits(summons=limits.summons, answers=limits.answers),
                 awake=summoner.awake,
+                forwarder=Forwarder(config.dns.forward, config.dns.forward_for) if config.dns.forward else None,
+                guestbook=guestbook,
             )
             stack.push_async_callback(summoner.close)
             consoles.start()

@@ -12,9 +12,10 @@ the version that the host has not, waits for one service once:
     ANY of a name that has any record           HINFO "RFC8482" (RFC 8482 section 4.2)
     another type of a name that exists          NODATA: NOERROR, no answer, SOA (RFC 2308 section 2.2)
     a name that does not exist                  NXDOMAIN with SOA (RFC 2308 section 2.1, RFC 8020)
+    outside the zones, with RD set              forwarded for clients for whom that is done, else REFUSED
     outside the zones, a class other than IN    REFUSED; also class ANY, which only asks caches anything useful
     AXFR, IXFR                                  REFUSED (RFC 5936 section 2.2.1)
-    an opcode other than QUERY                  NOTIMP (RFC 8906 section 3.1.4)
+    an opcode other than QUERY                  NOTIMP (RFC 8906 section 3.1.4); for signed updates see `guestbook`
     malformed, not one question                 FORMERR (RFC 9619)
     EDNS of a version above 0                   BADVERS (RFC 6891 section 6.1.3)
 
@@ -23,7 +24,7 @@ that question summons, or is refused where there is no room. A resolver that min
 its way down (RFC 9156 section 2.1), so an SRV question that comes through one may summon the host above it.
 
 The answer has the question's ID, opcode, RD and question section. AA is set where the zone speaks, in NOERROR and
-NXDOMAIN. RA is never set, for nobody recurses here, and nor are AD and CD (RFC 4035 section 3.1.6). A query with
+NXDOMAIN. RA is only set in what has to do with forwarding, and AD and CD never (RFC 4035 section 3.1.6). A query with
 an OPT record has an answer with one, which copies DO as RFC 3225 section 3 says, though nothing here is signed.
 """
 
@@ -37,7 +38,7 @@ from dnslib import AAAA, EDNS0, NS, PTR, RD, RR, SOA, SRV, TXT, A, DNSHeader, DN
 
 from jitsu.directory.name import Name
 from jitsu.directory.query import CLASS_IN, LARGEST_PAYLOAD, OPCODE_QUERY, QR, Query, Type
-from jitsu.directory.records import Ptr, Record, Srv, Txt
+from jitsu.directory.records import Ptr, Record, Srv, Txt, Written
 from jitsu.directory.zone import Host, Zone
 
 LARGEST_MESSAGE = 65535
@@ -52,13 +53,17 @@ _POINTER_TO_QUESTION = 0xC00C
 _OPCODE_AND_RD = 0x7900
 _AA = 0x0400
 _TC = 0x0200
+_RD = 0x0100
+_RA = 0x0080
+_NEVER_FORWARDED = range(249, 253)
+"""TKEY, TSIG, IXFR and AXFR, which are between neighbours."""
 _HINFO = b"\x07RFC8482\x00"
 """CPU "RFC8482", OS empty."""
-_KINDS: Mapping[int, type[Record]] = {Type.PTR: Ptr, Type.TXT: Txt, Type.SRV: Srv}
+_KINDS: Mapping[type[Record], int] = {Ptr: Type.PTR, Txt: Type.TXT, Srv: Type.SRV}
 
 
 class Rcode(IntEnum):
-    """Outcomes of a query (RFC 1035 section 4.1.1; BADVERS, RFC 6891 section 9)."""
+    """Outcomes of a query (RFC 1035 section 4.1.1; of an update, RFC 2136 section 2.2; BADVERS, RFC 6891 section 9)."""
 
     NOERROR = 0
     FORMERR = 1
@@ -66,15 +71,20 @@ class Rcode(IntEnum):
     NXDOMAIN = 3
     NOTIMP = 4
     REFUSED = 5
+    YXDOMAIN = 6
+    YXRRSET = 7
+    NXRRSET = 8
+    NOTAUTH = 9
+    NOTZONE = 10
     BADVERS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A finished answer: the DNS message, and its outcome for those who count."""
+    """A finished answer: the DNS message, and its outcome for those who count, or None if it is not from here."""
 
     packet: bytes
-    rcode: Rcode
+    rcode: Rcode | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +107,33 @@ class Question:
         return Reply(packet, Rcode.NOERROR)
 
 
-def consider(zones: Sequence[Zone], packet: bytes, udp: bool) -> Reply | Question | None:
-    """What to do about `packet`, which came over UDP or else TCP: reply, summon, or drop it (None).
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A question that is not ours to answer, of a client that wants it resolved."""
+
+    query: Query
+
+    def refuse(self) -> Reply:
+        """What whoever may not have it resolved here is told."""
+        return bare(self.query, Rcode.REFUSED)
+
+
+Outcome = Reply | Question | Foreign
+
+
+def consider(zones: Sequence[Zone], packet: bytes, udp: bool, *, forwards: bool = False) -> Outcome | None:
+    """What to do about `packet`, which came over UDP or else TCP: reply, summon, drop it (None), or, where somebody's
+    questions are forwarded, find out whether this is one of them.
 
     Never raises, whatever the packet holds. Replies over UDP are no longer than the client and we can take, and
     truncated (TC) where that does not suffice.
     """
     query = Query.read(packet)
-    if query is None:
-        return None
+    return decide(zones, query, udp, forwards=forwards) if query is not None else None
+
+
+def decide(zones: Sequence[Zone], query: Query, udp: bool, *, forwards: bool = False) -> Outcome:
+    """The same for a query that has been read."""
     limit = query.payload if udp else LARGEST_MESSAGE
     if query.opcode != OPCODE_QUERY:
         return bare(query, Rcode.NOTIMP)
@@ -114,6 +142,8 @@ def consider(zones: Sequence[Zone], packet: bytes, udp: bool) -> Reply | Questio
     if query.edns is not None and query.edns.version > 0:
         return bare(query, Rcode.BADVERS)
     zone = _closest(zones, query.name)
+    if forwards and zone is None and _may_be_forwarded(query):
+        return Foreign(query)
     if zone is None or query.qclass != CLASS_IN or query.qtype in (Type.AXFR, Type.IXFR):
         return bare(query, Rcode.REFUSED)
     host = zone.host(query.name)
@@ -121,40 +151,56 @@ def consider(zones: Sequence[Zone], packet: bytes, udp: bool) -> Reply | Questio
         return Question(host.service, host, query)
     if not zone.exists(query.name):
         return _reply(query, Rcode.NXDOMAIN, limit, authority=[_soa(zone, query, zone.negative_ttl)])
-    answer = _records(zone, query)
+    answer = rrset(zone, query)
     if not answer:
         return _reply(query, Rcode.NOERROR, limit, authority=[_soa(zone, query, zone.negative_ttl)])
     additional = _glue(zone) if query.qtype == Type.NS else []
     return _reply(query, Rcode.NOERROR, limit, answer=answer, additional=additional)
 
 
+def _may_be_forwarded(query: Query) -> bool:
+    return bool(query.flags & _RD) and query.qclass == CLASS_IN and query.qtype not in _NEVER_FORWARDED
+
+
 def _closest(zones: Sequence[Zone], name: Name) -> Zone | None:
     """The zone that speaks for `name`: where one lies within another, the inner."""
-    return max((zone for zone in zones if zone.contains(name)), key=lambda zone: len(zone.apex), default=None)
+    closest = None
+    for zone in zones:
+        if zone.contains(name) and (closest is None or len(zone.apex) > len(closest.apex)):
+            closest = zone
+    return closest
 
 
-def _records(zone: Zone, query: Query) -> list[RR]:
-    """The records of the question's name and type that summon nobody."""
+def rrset(zone: Zone, query: Query) -> list[RR]:
+    """The records of the question's name and type."""
     name, owner = query.name, query.asked or ()
-    glue, others = zone.glue(name), zone.records_at(name)
+    host, glue, others = zone.host(name), zone.glue(name), zone.records_at(name)
     match query.qtype:
+        case Type.A | Type.AAAA as qtype if host is not None:
+            return [_address(owner, address, host.ttl) for address in _of_type(qtype, host.addresses)]
         case Type.A | Type.AAAA as qtype:
             return [_address(owner, address, zone.ttl) for address in _of_type(qtype, glue)]
         case Type.SOA if name == zone.apex:
             return [_soa(zone, query, zone.ttl)]
         case Type.NS if name == zone.apex:
             return [RR(DNSLabel(owner), Type.NS, CLASS_IN, zone.ttl, NS(DNSLabel(server))) for server in zone.servers]
-        case Type.ANY if name == zone.apex or glue or others or zone.host(name) is not None:
+        case Type.ANY if name == zone.apex or glue or others or host is not None:
             return [RR(DNSLabel(owner), Type.HINFO, CLASS_IN, zone.ttl, RD(_HINFO))]
-        case Type.PTR | Type.TXT | Type.SRV as qtype:
-            data = [_data(record) for record in others if isinstance(record, _KINDS[qtype])]
-            return [RR(DNSLabel(owner), qtype, CLASS_IN, zone.ttl, each) for each in data]
-        case _:
-            return []
+        case qtype:
+            found = [record for record in others if record_type(record) == qtype]
+            # All records of one name and type have one TTL (RFC 2181 section 5.2).
+            ttl = min([record.ttl if isinstance(record, Written) else zone.ttl for record in found], default=0)
+            return [RR(DNSLabel(owner), qtype, CLASS_IN, ttl, record_data(record)) for record in found]
 
 
-def _data(record: Record) -> RD:
+def record_type(record: Record) -> int:
+    return record.rtype if isinstance(record, Written) else _KINDS[type(record)]
+
+
+def record_data(record: Record) -> RD:
     match record:
+        case Written(_, data):
+            return RD(data)
         case Ptr(target):
             return PTR(DNSLabel(target))
         case Txt(text):
@@ -208,14 +254,14 @@ def _reply(
     return Reply(packet, rcode)
 
 
-def bare(query: Query, rcode: Rcode) -> Reply:
-    """A reply that says no more than `rcode`."""
-    return Reply(_head(query, rcode, 0) + _opt(query, rcode), rcode)
+def bare(query: Query, rcode: Rcode, *, recursive: bool = False) -> Reply:
+    """A reply that says no more than `rcode`; `recursive` if it is one to a client for whom questions are forwarded."""
+    return Reply(_head(query, rcode, _RA * recursive) + _opt(query, rcode), rcode)
 
 
-def truncated(query: Query) -> Reply:
-    """A reply that sends the client from UDP to TCP."""
-    return Reply(_head(query, Rcode.NOERROR, _TC) + _opt(query, Rcode.NOERROR), Rcode.NOERROR)
+def truncated(query: Query, *, recursive: bool = False) -> Reply:
+    """A reply that sends the client from UDP to TCP; `recursive` as in `bare`."""
+    return Reply(_head(query, Rcode.NOERROR, _TC | _RA * recursive) + _opt(query, Rcode.NOERROR), Rcode.NOERROR)
 
 
 def _pack(query: Query, rcode: Rcode, answer: Sequence[RR], authority: Sequence[RR], additional: Sequence[RR]) -> bytes:

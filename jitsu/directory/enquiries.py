@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from jitsu.directory.answer import Question, Rcode, Reply, bare, consider, truncated
+from jitsu.directory.answer import LARGEST_MESSAGE, Foreign, Outcome, Question, Rcode, Reply, bare, decide, truncated
 from jitsu.directory.flood import AnswerLimit, Rates, Verdict
-from jitsu.directory.query import Query
+from jitsu.directory.forwarder import Forwarder
+from jitsu.directory.guestbook import Guestbook
+from jitsu.directory.query import OPCODE_UPDATE, Query
 from jitsu.directory.zone import Zone
 
 log = logging.getLogger(__name__)
@@ -59,14 +61,26 @@ class Limits:
 
 
 class Enquiries:
-    """Answers packets from `zones`, which may be replaced at any time, and keeps those that wait for a service.
+    """Answers packets from `zones`, which may be replaced at any time, and keeps those that wait for a service. Zones
+    that have lost or gained a service are to be set again, so that what guests wrote goes where it belongs.
 
-    `stats` counts replies by transport and rcode, `("udp", "NXDOMAIN")`, packets that deserved none under
-    `("udp", "dropped")`, and what was too much for one client under `("udp", "limited")`, answered or not.
+    `stats` counts replies by transport and rcode, `("udp", "NXDOMAIN")`, those of others that were passed on under
+    `("udp", "forwarded")`, packets that deserved none under `("udp", "dropped")`, and what was too much for one client
+    under `("udp", "limited")`, answered or not.
     """
 
-    def __init__(self, zones: Sequence[Zone], summon: Summon, limits: Limits, awake: Awake) -> None:
+    def __init__(
+        self,
+        zones: Sequence[Zone],
+        summon: Summon,
+        limits: Limits,
+        awake: Awake,
+        forwarder: Forwarder | None,
+        guestbook: Guestbook | None,
+    ) -> None:
+        self._guestbook = guestbook
         self.zones = zones
+        self._forwarder = forwarder
         self._awake = awake
         self._answers = AnswerLimit(limits.answers)
         self._summons: dict[Transport, Rates] = {"udp": Rates(limits.summons), "tcp": Rates(limits.summons)}
@@ -75,16 +89,32 @@ class Enquiries:
         self._limits = limits
         self._waiting: set[_Waiting] = set()
 
+    @property
+    def zones(self) -> Sequence[Zone]:
+        return self._zones
+
+    @zones.setter
+    def zones(self, zones: Sequence[Zone]) -> None:
+        self._zones = zones
+        if self._guestbook is not None:
+            self._guestbook.settle(zones)
+
     def ask(self, packet: bytes, client: str, transport: Transport, arrived: float, send: Send) -> bool:
         """Answer `packet` through `send`, now or later, exactly once; False if it is dropped and never answered."""
         if transport == "udp" and (verdict := self._answers.judge(client, arrived)) is not Verdict.ANSWER:
             return self._limit(verdict, packet, send)
-        outcome = consider(self.zones, packet, udp=transport == "udp")
-        if outcome is None:
+        query = Query.read(packet)
+        if query is None:
             self.stats[transport, "dropped"] += 1
             return False
+        outcome: Outcome | None = None
+        if self._guestbook is not None and (query.opcode == OPCODE_UPDATE or query.tsig):
+            outcome, send = self._write(self._guestbook, query, packet, transport, send)
+        outcome = outcome or decide(self.zones, query, transport == "udp", forwards=self._forwarder is not None)
         if isinstance(outcome, Reply):
             self._reply(outcome, transport, send)
+        elif isinstance(outcome, Foreign):
+            self._forward(outcome, client, transport, send)
         elif len(self._waiting) >= self._limits.waiting:
             self._reply(outcome.finish(granted=False), transport, send)
         elif self._awake(outcome.service) or self._summons[transport].take(client, arrived):
@@ -93,6 +123,28 @@ class Enquiries:
             self.stats[transport, "limited"] += 1
             send((truncated(outcome.query) if transport == "udp" else bare(outcome.query, Rcode.SERVFAIL)).packet)
         return True
+
+    def _write(
+        self, guestbook: Guestbook, query: Query, packet: bytes, transport: Transport, send: Send
+    ) -> tuple[Reply | None, Send]:
+        """Look at the signature of a query, and do what an update says. Gives the reply, or None if it is to be decided
+        as any other, and the way to send it: signed, as the query was."""
+        if query.malformed:
+            return bare(query, Rcode.FORMERR), send
+        if not query.tsig:
+            return bare(query, Rcode.REFUSED), send
+        signature = guestbook.verify(query, packet)
+        if isinstance(signature, Reply):
+            return signature, send
+        limit = query.payload if transport == "udp" else LARGEST_MESSAGE
+
+        def signed(answer: bytes) -> None:
+            send(guestbook.sign(signature, query, answer, limit))
+
+        reply = None
+        if query.opcode == OPCODE_UPDATE:
+            reply = guestbook.update(self.zones, query, packet, signature.key)
+        return reply, signed
 
     def _limit(self, verdict: Verdict, packet: bytes, send: Send) -> bool:
         """Deal with a question over UDP that is too much for its client."""
@@ -107,6 +159,16 @@ class Enquiries:
         """Answer everything that still waits with SERVFAIL, for nobody will be here to answer it later."""
         for waiting in list(self._waiting):
             waiting.done(False)
+        if self._forwarder is not None:
+            self._forwarder.abandon()
+
+    def _forward(self, foreign: Foreign, client: str, transport: Transport, send: Send) -> None:
+        if self._forwarder is not None and self._forwarder.serves(client):
+            self._forwarder.forward(
+                foreign.query, transport == "udp", lambda reply: self._reply(reply, transport, send)
+            )
+        else:
+            self._reply(foreign.refuse(), transport, send)
 
     def _enquire(self, question: Question, client: str, transport: Transport, arrived: float, send: Send) -> None:
         def answer(granted: bool) -> None:
@@ -123,7 +185,7 @@ class Enquiries:
         waiting.wait(question.service, self._limits.patience)
 
     def _reply(self, reply: Reply, transport: Transport, send: Send) -> None:
-        self.stats[transport, reply.rcode.name] += 1
+        self.stats[transport, "forwarded" if reply.rcode is None else reply.rcode.name] += 1
         send(reply.packet)
 
 

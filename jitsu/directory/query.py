@@ -8,12 +8,15 @@ happens on the way to a boot.
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from jitsu.directory.name import LONGEST_LABEL, LONGEST_NAME, Name
 
 OPCODE_QUERY = 0
+OPCODE_UPDATE = 5
 
 QR = 0x8000
 """The header bit of an answer (RFC 1035 section 4.1.1)."""
@@ -43,6 +46,7 @@ class Type(IntEnum):
     AAAA = 28
     SRV = 33
     OPT = 41
+    TSIG = 250
     IXFR = 251
     AXFR = 252
     ANY = 255
@@ -78,6 +82,8 @@ class Query:
     qtype: int = 0
     qclass: int = 0
     edns: Edns | None = None
+    tsig: int = 0
+    """Where the TSIG record begins, if the last record is one (RFC 8945 section 5.1); else 0."""
     malformed: bool = False
 
     @property
@@ -130,17 +136,38 @@ class Query:
 
     def _read_records(self, packet: bytes, offset: int, before: int, additionals: int) -> int:
         """Walk over all records and keep the OPT among the last `additionals`. The offset behind them."""
-        for place in range(before + additionals):
-            owner = offset
-            offset = _skip_name(packet, offset)
-            rtype, rclass, ttl, length = _RECORD.unpack_from(packet, offset)
-            if rtype == Type.OPT:
-                if self.edns is not None or place < before or packet[owner] != 0:
+        for place, record in enumerate(walk(packet, offset, before + additionals)):
+            offset = record.end
+            if record.rtype == Type.TSIG and place == before + additionals - 1 and place >= before:
+                self.tsig = record.owner
+            if record.rtype == Type.OPT:
+                if self.edns is not None or place < before or packet[record.owner] != 0:
                     raise ValueError("this OPT record must not be here")
                 # The record's class and TTL are the fields of EDNS (RFC 6891 section 6.1.3).
-                self.edns = Edns(payload=rclass, version=ttl >> 16 & 0xFF, dnssec_ok=bool(ttl & _DNSSEC_OK))
-            offset += _RECORD.size + length
+                version, dnssec_ok = record.ttl >> 16 & 0xFF, bool(record.ttl & _DNSSEC_OK)
+                self.edns = Edns(payload=record.rclass, version=version, dnssec_ok=dnssec_ok)
         return offset
+
+
+class Record(NamedTuple):
+    """A record's fields, and where in its packet its owner name begins and the record ends."""
+
+    owner: int
+    rtype: int
+    rclass: int
+    ttl: int
+    end: int
+
+
+def walk(packet: bytes, offset: int, count: int) -> Iterator[Record]:
+    """The `count` records of a packet from `offset` on; what they hold is not read. Raises IndexError, ValueError or
+    struct.error where there is no such record. The last may end beyond the packet."""
+    for _ in range(count):
+        owner = offset
+        offset = _skip_name(packet, offset)
+        rtype, rclass, ttl, length = _RECORD.unpack_from(packet, offset)
+        offset += _RECORD.size + length
+        yield Record(owner, rtype, rclass, ttl, offset)
 
 
 def _read_name(packet: bytes, offset: int) -> tuple[Name, int]:

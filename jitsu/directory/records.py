@@ -52,4 +52,15 @@ class Srv:
             raise ConfigError(f"the port of {self.target} is {self.port}", hint="it lies between 1 and 65535")
 
 
-Record = Ptr | Txt | Srv
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A record that the guest of `service` wrote (RFC 2136): its type, its data as on the wire without compression, and
+    its TTL in seconds."""
+
+    rtype: int
+    data: bytes
+    ttl: int
+    service: str
+
+
+Record = Ptr | Txt | Srv | Written

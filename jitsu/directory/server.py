@@ -17,6 +17,8 @@ from functools import partial
 from ipaddress import ip_address
 
 from jitsu.directory.enquiries import Awake, Enquiries, Limits, Summon, Transport
+from jitsu.directory.forwarder import Forwarder
+from jitsu.directory.guestbook import Guestbook
 from jitsu.directory.tcp import Connection, Guests
 from jitsu.directory.udp import UdpListener
 from jitsu.directory.zone import Zone
@@ -30,9 +32,10 @@ class DirectoryServer:
     """Answers for `zones` over UDP and TCP on every (address, port) of `addresses`, and on ready-made `sockets`.
 
     The questions for the hosts' addresses go to `summon`, in the event loop's thread, and are answered when that calls
-    back; see `Summon`. Questions for a service that is `awake` do not count as summons (`Limits.summons`). Port 0
-    stands for a free port. `sockets` are bound UDP or TCP sockets, as systemd hands them over; they belong to the
-    server once `start` is called, and are closed with it.
+    back; see `Summon`. Questions for a service that is `awake` do not count as summons (`Limits.summons`).
+    Questions outside the zones go to the `forwarder`, if there is one, for the clients that it serves, and signed
+    updates to the `guestbook`. Port 0 stands for a free port. `sockets` are bound UDP or TCP sockets, as systemd hands
+    them over; they belong to the server once `start` is called, and are closed with it.
     """
 
     def __init__(
@@ -44,11 +47,13 @@ class DirectoryServer:
         sockets: Sequence[socket.socket] = (),
         limits: Limits | None = None,
         awake: Awake = lambda service: False,
+        forwarder: Forwarder | None = None,
+        guestbook: Guestbook | None = None,
     ) -> None:
         self._addresses = addresses
         self._ready_made = sockets
         self._limits = limits or Limits()
-        self._enquiries = Enquiries(zones, summon, self._limits, awake)
+        self._enquiries = Enquiries(zones, summon, self._limits, awake, forwarder, guestbook)
         self._sockets: list[socket.socket] = []
         self._udp: list[UdpListener] = []
         self._tcp: list[asyncio.Server] = []
@@ -56,7 +61,8 @@ class DirectoryServer:
 
     @property
     def zones(self) -> Sequence[Zone]:
-        """The zones that are served. They may be replaced at any time; questions under way keep what they met."""
+        """The zones that are served. They may be replaced at any time; questions under way keep what they met. They are
+        to be set, be they the same, when a service came or went: what guests wrote vanishes with their service."""
         return self._enquiries.zones
 
     @zones.setter

@@ -140,6 +140,15 @@ class Zone:
         """The records of this lower-case name that summon nobody."""
         return self._records.get(name, ())
 
+    def keeper(self, name: Name) -> str:
+        """The service whose name this lower-case name is or lies below, of several the nearest; empty if it is nobody's
+        or a name server's."""
+        while len(name) >= len(self.apex) and name not in self._glue:
+            if (host := self._hosts.get(name)) is not None:
+                return host.service
+            name = name[1:]
+        return ""
+
     def glue(self, name: Name) -> tuple[str, ...]:
         """The addresses of the name server of this lower-case name, if it is inside the zone."""
         return self._glue.get(name, ())

@@ -3,10 +3,11 @@
 import sys
 
 from jitsu.network.namespace import unshare_network
-from tests.bench import cold, sleepers, through_libvirt, warm
+from tests.bench import cold, dns, sleepers, through_libvirt, warm
 
 MEASUREMENTS = {
     "cold": cold.measure,
+    "dns": dns.measure,
     "libvirt": through_libvirt.measure,
     "sleepers": sleepers.measure,
     "warm": warm.measure,

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from jitsu.directory.enquiries import Done
+from jitsu.directory.enquiries import Done, Limits
+from jitsu.directory.forwarder import Forwarder
+from jitsu.directory.guestbook import Guestbook
 from jitsu.directory.records import Srv, Txt
 from jitsu.directory.reverse import reverse_zone
 from jitsu.directory.server import DirectoryServer
@@ -44,9 +46,14 @@ class Directory:
         zones: Sequence[Zone] = (ZONE, REVERSE, REVERSE6),
         address: tuple[str, int] = ("127.0.0.1", 0),
         full: Sequence[str] = ("full",),
+        forwarder: Forwarder | None = None,
+        guestbook: Guestbook | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.summoned: list[str] = []
-        self.server = DirectoryServer(zones, self._summon, [address])
+        self.server = DirectoryServer(
+            zones, self._summon, [address], limits=limits, forwarder=forwarder, guestbook=guestbook
+        )
         self._full = full
 
     @property

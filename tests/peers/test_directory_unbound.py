@@ -2,9 +2,8 @@
 
 import asyncio
 import shutil
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,8 @@ from dnslib import DNSRecord
 from jitsu.directory.records import Srv
 from jitsu.directory.zone import Host, Zone
 from tests.peers.directories import REVERSE, Directory, serving
-from tests.unit.dns_clients import UdpClient, ask, bound
+from tests.peers.unbound import free_port, resolver
+from tests.unit.dns_clients import UdpClient, ask
 
 pytestmark = pytest.mark.skipif(shutil.which("unbound") is None, reason="unbound is not installed")
 
@@ -27,26 +27,14 @@ ZONE = Zone(
     minimum=1,
 )
 
-CONFIG = """
-server:
-    interface: 127.0.0.4@{port}
-    chroot: ""
-    username: ""
-    directory: "{folder}"
-    pidfile: ""
-    use-syslog: no
-    logfile: ""
-    do-daemonize: no
-    num-threads: 1
-    module-config: "iterator"
-    do-not-query-localhost: no
+SERVER = """
     use-caps-for-id: yes
     qname-minimisation: {minimise}
     # By default unbound answers for reserved zones itself.
     local-zone: "test." nodefault
     local-zone: "10.in-addr.arpa." nodefault
-remote-control:
-    control-enable: no
+"""
+STUBS = """
 stub-zone:
     name: "jitsu.test"
     stub-addr: 127.0.0.2@{port}
@@ -80,40 +68,15 @@ class Resolver:
 async def resolving(folder: Path, first: list[str], second: list[str], minimise: str = "no") -> AsyncIterator[Resolver]:
     """Two boards, of which the first has no room for the services `first`, and the second for `second`."""
     # All on one port; on addresses that no other program takes its source ports from.
-    port = free_port()
-    config = folder / "unbound.conf"
-    config.write_text(CONFIG.format(port=port, folder=folder, minimise=minimise))
+    port = free_port("127.0.0.4")
     zones = (ZONE, REVERSE)
     async with (
         serving(Directory(zones, ("127.0.0.2", port), full=first)) as one,
         serving(Directory(zones, ("127.0.0.3", port), full=second)) as other,
+        resolver(folder, ("127.0.0.4", port), SERVER.format(minimise=minimise), STUBS.format(port=port)),
     ):
-        unbound = await asyncio.create_subprocess_exec("unbound", "-d", "-c", str(config))
-        try:
-            await started(port)
-            with UdpClient(("127.0.0.4", port)) as client:
-                yield Resolver(client, one, other)
-        finally:
-            with suppress(ProcessLookupError):
-                unbound.terminate()
-            await unbound.wait()
-
-
-def free_port() -> int:
-    with bound(socket.SOCK_DGRAM, ("127.0.0.4", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
-
-
-async def started(port: int) -> None:
-    """Ask what no board is asked until the resolver answers. What comes in while it starts may be lost."""
-    for _ in range(100):
-        with suppress(ConnectionRefusedError, TimeoutError), UdpClient(("127.0.0.4", port)) as client:
-            async with asyncio.timeout(0.2):
-                await client.ask(ask("localhost"))
-            return
-        await asyncio.sleep(0.02)
-    pytest.fail("unbound does not answer; what it says is among the captured output")
+        with UdpClient(("127.0.0.4", port)) as client:
+            yield Resolver(client, one, other)
 
 
 async def test_a_full_board_sends_the_client_to_the_next(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
 
 import pytest
 from dnslib import EDNS0, QTYPE, DNSHeader, DNSQuestion, DNSRecord
@@ -134,6 +135,12 @@ async def is_served(client: TcpClient) -> bool:
         return bool((await client.receive()).rr)
     except (ConnectionError, asyncio.IncompleteReadError):
         return False
+
+
+def stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time passes between one question and the next, however busy the machine is."""
+    for transport in ("udp", "tcp"):
+        monkeypatch.setattr(f"jitsu.directory.{transport}.time", SimpleNamespace(monotonic=lambda: 100.0))
 
 
 def bound(kind: socket.SocketKind, address: tuple[str, int] = ("127.0.0.1", 0)) -> socket.socket:

@@ -4,7 +4,7 @@ import pytest
 
 from jitsu.directory.enquiries import Limits
 from jitsu.directory.flood import SLIP, AnswerLimit, Rates, Verdict, prefix_of
-from tests.unit.dns_clients import Summoner, UdpClient, ask, connected, serving
+from tests.unit.dns_clients import Summoner, UdpClient, ask, connected, serving, stop_the_clock
 
 CLIENT, OTHER = "192.0.2.1", "192.0.2.2"
 
@@ -86,6 +86,10 @@ def test_of_the_answers_that_are_too_many_some_send_the_client_to_tcp() -> None:
 
 
 class TestDirectory:
+    @pytest.fixture(autouse=True)
+    def no_time_passes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stop_the_clock(monkeypatch)
+
     async def test_too_many_questions_over_udp_are_sent_to_tcp_and_answered_there(self) -> None:
         async with serving(Summoner(), Limits(answers=1)) as server:
             with UdpClient(server.listening[0]) as client:

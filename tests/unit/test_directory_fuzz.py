@@ -8,9 +8,14 @@ import dns.flags
 import dns.message
 import pytest
 
+from jitsu.config import KeyConfig
 from jitsu.directory.answer import Question, Reply, consider
+from jitsu.directory.enquiries import Done, Enquiries, Limits
+from jitsu.directory.guestbook import Guestbook, MemoryRecordStore
+from jitsu.directory.update import MOST_RECORDS
+from jitsu.directory.zone import Host, Zone
 from tests.unit.dns_clients import ZONE
-from tests.unit.dns_mutations import packets
+from tests.unit.dns_mutations import SECRET, packets
 
 
 @pytest.mark.timeout(900)
@@ -29,13 +34,31 @@ def test_no_packet_confuses_the_directory(full: bool, seeded: random.Random) -> 
         seen["question" if isinstance(outcome, Question) else "reply"] += 1
         for reply in replies:
             assert reply.packet[:2] == packet[:2]
-            # Read as an answer to a query, for other opcodes have formats of their own.
-            plain = reply.packet[:2] + bytes([reply.packet[2] & 0x87]) + reply.packet[3:]
-            message = dns.message.from_wire(plain, ignore_trailing=False)
+            message = _readable(reply.packet)
             assert message.flags & dns.flags.QR
             assert not message.flags & dns.flags.RA
             assert not udp or len(reply.packet) <= 1232
     assert min(seen.values()) > count / 50, seen
+
+
+@pytest.mark.timeout(900)
+def test_no_packet_confuses_one_that_takes_updates(full: bool, seeded: random.Random) -> None:
+    zone = a_zone()
+    keys = [KeyConfig("web-key", "hmac-sha256", SECRET, ("web",))]
+    store = MemoryRecordStore()
+    enquiries = Enquiries([zone], grant, Limits(), lambda service: True, None, Guestbook(keys, store))
+    count = 200_000 if full else 10_000
+    for packet in packets(seeded, count):
+        answers: list[bytes] = []
+        taken = enquiries.ask(packet, "192.0.2.1", seeded.choice(("udp", "tcp")), 0.0, answers.append)
+        assert len(answers) == taken
+        for answer in answers:
+            assert answer[:2] == packet[:2]
+            _readable(answer)
+    rcodes = {rcode for _, rcode in enquiries.stats}
+    assert rcodes >= {"NOERROR", "NXDOMAIN", "FORMERR", "REFUSED", "NOTAUTH", "NXRRSET", "NOTIMP", "dropped"}
+    assert {record.service for _, record in store.kept} == {"web"}
+    assert len(store.kept) <= MOST_RECORDS
 
 
 def test_memory_does_not_grow_with_what_is_sent(seeded: random.Random) -> None:
@@ -51,3 +74,17 @@ def test_memory_does_not_grow_with_what_is_sent(seeded: random.Random) -> None:
     finally:
         tracemalloc.stop()
     assert after - before < 16384
+
+
+def grant(service: str, client: str, arrived: float, done: Done) -> None:
+    done(True)
+
+
+def a_zone() -> Zone:
+    return Zone("jitsu.test", (("ns.jitsu.test", "192.0.2.1"),), {"web.jitsu.test": Host("web", ("192.0.2.10",), 7)})
+
+
+def _readable(answer: bytes) -> dns.message.Message:
+    """The answer as others read it: as one to a query, for other opcodes have formats of their own."""
+    plain = answer[:2] + bytes([answer[2] & 0x87]) + answer[3:]
+    return dns.message.from_wire(plain, ignore_trailing=False, keyring=False)
