@@ -95,7 +95,9 @@ class NetworkConfig:
 class LimitsConfig:
     """[limits]: how much all guests together may take, how long a guest may boot before it is given up, and what one
     client may ask the directory for in a second: `summons` of sleeping services, and `answers` over UDP; 0 is any
-    number. `uids` are users, each of them for one guest; none when guests run as the daemon does."""
+    number. `uids` are users, each of them for one guest; none when guests run as the daemon does. Of SYNs that come
+    without a question: `knocks` launches a second in all, `client_knocks` of one client, places on hold (`held`), and
+    the percentage of the box for guests that only such a SYN wanted (`strangers`)."""
 
     memory: int
     guests: int
@@ -104,6 +106,10 @@ class LimitsConfig:
     summons: int
     answers: int
     uids: range
+    knocks: int
+    client_knocks: int
+    held: int
+    strangers: int
 
 
 @dataclass(frozen=True, slots=True)

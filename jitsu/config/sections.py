@@ -231,8 +231,12 @@ def read_limits(table: Table, daemon: DaemonConfig) -> LimitsConfig:
         table.wrong(
             "uids", "have no effect with the driver libvirt", "remove them: its qemu.conf says as whom QEMU runs"
         )
+    knocks = table.number("knocks", 64, 0, 1_000_000)
+    client_knocks = table.number("client-knocks", 32, 0, 1_000_000)
+    held = table.number("held", 4096, 16, 1_000_000)
+    strangers = table.number("strangers", 80, 1, 100)
     table.done()
-    return LimitsConfig(memory, guests, vcpus, boot, summons, answers, uids)
+    return LimitsConfig(memory, guests, vcpus, boot, summons, answers, uids, knocks, client_knocks, held, strangers)
 
 
 def _uids(table: Table, guests: int) -> range:

@@ -28,6 +28,7 @@ from jitsu.network.bridge import BridgeSettings
 from jitsu.network.capability import missing_capabilities
 from jitsu.network.host import HostNetwork
 from jitsu.summon.admission import Budget
+from jitsu.summon.doorman import Doorman
 from jitsu.summon.summoner import Summoner
 from jitsu.summon.tenant import spec_of
 from jitsu.synjitsu.sentinel import Sentinel
@@ -84,8 +85,16 @@ class Daemon:
             port = await network.start()
             stack.callback(os.close, port)
             budget = Budget(limits.memory, limits.guests, limits.vcpus)
+            doorman = Doorman(limits)
             summoner = Summoner(
-                config.services, config.network, network, driver, budget, boot_limit=limits.boot, warm=config.warm
+                config.services,
+                config.network,
+                network,
+                driver,
+                budget,
+                doorman,
+                boot_limit=limits.boot,
+                warm=config.warm,
             )
             self._summoner = summoner
             sentinel = Sentinel(port, summoner)

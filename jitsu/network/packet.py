@@ -56,6 +56,8 @@ _ENQUIRY_OR_TCP_CONTROL = (
     (_RET, 0, 0, _SNAPPED),
     *_TCP_CONTROL,
 )
+# The same with ACK: as every segment but a SYN carries it, all of TCP.
+_TCP = tuple((code, true, false, 0x17 if code == _JSET and k == 0x07 else k) for code, true, false, k in _TCP_CONTROL)
 
 
 class Interest(Enum):
@@ -63,8 +65,10 @@ class Interest(Enum):
 
     CONNECTIONS = _TCP_CONTROL
     """Both ways, what opens and ends TCP connections."""
+    SEGMENTS = _TCP
+    """Every segment, for a guest of which it is not known whether anybody reached it."""
     PROBES = _ENQUIRY_OR_TCP_CONTROL
-    """The same, and ARP and neighbour solicitations, for a guest that is being probed."""
+    """The same as for connections, and ARP and neighbour solicitations, for a guest that is being probed."""
 
 
 Reader = Callable[[bytes, bool], None]

@@ -14,10 +14,12 @@ from jitsu.domains.driver import Domain, Driver
 from jitsu.errors import JitsuError
 from jitsu.network.frames import Segment, read_segment
 from jitsu.network.host import Network
+from jitsu.network.packet import Interest
 from jitsu.summon import machine
 from jitsu.summon.admission import Budget
 from jitsu.summon.builder import Builder
 from jitsu.summon.delivery import deliver, deliver_datagram
+from jitsu.summon.doorman import Doorman
 from jitsu.summon.machine import Phase, State
 from jitsu.summon.pools import Pools
 from jitsu.summon.provision import Provision
@@ -25,6 +27,7 @@ from jitsu.summon.refill import Refill
 from jitsu.summon.tasks import Tasks
 from jitsu.summon.tenant import Holding, Tenant
 from jitsu.synjitsu.embryonic import Embryo
+from jitsu.synjitsu.handshake import HandshakeWatch
 from jitsu.synjitsu.sentinel import Sentinel
 from jitsu.trace import Trace, Traces
 
@@ -47,6 +50,7 @@ class Executor:
         network: Network,
         driver: Driver,
         budget: Budget,
+        doorman: Doorman,
         *,
         boot_limit: float,
         warm: WarmConfig,
@@ -55,6 +59,7 @@ class Executor:
         self._settings = settings
         self._spare = {settings.half(version).probe.packed for version in (4, 6)}
         self._network = network
+        self._doorman = doorman
         self._boot_limit = boot_limit
         self._step = step
         self._tasks = Tasks()
@@ -87,6 +92,10 @@ class Executor:
 
     def launch(self, tenant: Tenant, cause: str) -> None:
         """Begin a launch; `Launched` or `Refused` follows."""
+        if cause in ("syn", "udp", "icmp"):
+            self._doorman.admit_stranger(tenant.name, tenant.service.memory)
+        else:
+            self._doorman.forget_stranger(tenant.name)
         self._summoning.add(tenant.name)
         self._tasks.spawn(self._launch(tenant, cause))
 
@@ -169,6 +178,22 @@ class Executor:
             return
         tenant.active = time.monotonic()
         holding.connections.see(segment, to_guest)
+        if holding.doubt is not None and holding.doubt.completes(segment, to_guest):
+            self.vouch(tenant)
+
+    def vouch(self, tenant: Tenant) -> None:
+        """Somebody is known to want the guest: it was asked for, or reached."""
+        self._doorman.forget_stranger(tenant.name)
+        if tenant.holding is not None:
+            _trust(tenant.holding)
+
+    def _doubt(self, tenant: Tenant, holding: Holding) -> None:
+        """Look who reaches a guest that only packets without a question wanted. Where datagrams count as well, a
+        handshake is not to be waited for."""
+        provable = all(trigger.protocol == "tcp" for trigger in tenant.service.wake)
+        if provable and holding.channel is not None and self._doorman.is_stranger(tenant.name):
+            holding.doubt = HandshakeWatch()
+            holding.channel.listen_for(Interest.SEGMENTS)
 
     def serve(self, tenant: Tenant) -> None:
         """Gate first, then what is on hold: the guest's answers must find the gate open."""
@@ -190,6 +215,7 @@ class Executor:
             return
         self.sentinel.step_aside(tenant.name)
         holding.serving_since = tenant.active = time.monotonic()
+        self._doubt(tenant, holding)
         if tenant.held:
             with trace.span("deliver"):
                 for embryo in tenant.embryos.release():
@@ -222,6 +248,7 @@ class Executor:
         log.info("%s: dismissed: %s", tenant.name, reason)
         if holding is None:
             return
+        _trust(holding)
         if holding.port is not None:
             try:
                 self._network.close_gate(tenant.service.mac, holding.port)
@@ -247,7 +274,6 @@ class Executor:
         tenant.last = reason or tenant.last
         self.sentinel.step_in(tenant.name)
         tenant.embryos.domain_ended()
-        tenant.dropped = 0
         if tenant.trace is not None and not tenant.trace.outcome:
             tenant.trace.finish(reason)
         self._summoning.discard(tenant.name)
@@ -261,3 +287,10 @@ class Executor:
             log.warning("%s: its saved state is given up, for a guest restored from it never served", tenant.name)
             self.builder.discard(tenant.service)
             self.pools.found_unsaved(tenant.service)
+
+
+def _trust(holding: Holding) -> None:
+    """Look no more who reaches it."""
+    if holding.doubt is not None and holding.channel is not None:
+        holding.channel.listen_for(Interest.CONNECTIONS)
+    holding.doubt = None

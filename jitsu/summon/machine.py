@@ -26,6 +26,10 @@ class Phase(StrEnum):
     """It ended too often in a row; whoever wants it is refused until the pause is over."""
 
 
+AT_REST = (Phase.ASLEEP, Phase.CRASH_LOOPING)
+"""There is no domain, and none is on the way."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rest:
     """What follows the end of a domain: a pause in `seconds`. `again`: after it the guest is started again by itself.

@@ -19,11 +19,12 @@ from jitsu.network.frames import Segment
 from jitsu.network.host import Network
 from jitsu.summon import machine
 from jitsu.summon.admission import Budget
+from jitsu.summon.doorman import Doorman
 from jitsu.summon.executor import Executor
 from jitsu.summon.gathering import Gathering, needed
 from jitsu.summon.machine import Phase
 from jitsu.summon.tenant import Holding, Row, Tenant
-from jitsu.synjitsu.embryonic import Verdict
+from jitsu.synjitsu.embryonic import Key, Verdict, key_of
 from jitsu.synjitsu.sentinel import Sentinel
 from jitsu.trace import Traces
 
@@ -54,15 +55,24 @@ class Summoner:
         network: Network,
         driver: Driver,
         budget: Budget,
+        doorman: Doorman,
         *,
         boot_limit: float,
         warm: WarmConfig | None = None,
     ) -> None:
         self._network = network
+        self._doorman = doorman
         self._executor = Executor(
-            settings, network, driver, budget, boot_limit=boot_limit, warm=warm or WarmConfig(), step=self._step
+            settings,
+            network,
+            driver,
+            budget,
+            doorman,
+            boot_limit=boot_limit,
+            warm=warm or WarmConfig(),
+            step=self._step,
         )
-        self._tenants = {name: Tenant(service) for name, service in services.items()}
+        self._tenants = {name: Tenant(service, doorman.room) for name, service in services.items()}
         self._timed = [tenant for tenant in self._tenants.values() if tenant.service.hours]
         for tenant in self._tenants.values():
             if tenant.service.mode != "cold":
@@ -91,6 +101,7 @@ class Summoner:
         """A DNS question for the service's address: `done(True)` when resources are granted, else `done(False)`."""
         tenant = self._tenants[service]
         token = self._token(lambda problem: done(not problem))
+        self._executor.vouch(tenant)
         self._want(tenant, machine.Asked(token), arrived)
 
     def awake(self, service: str) -> bool:
@@ -98,13 +109,15 @@ class Summoner:
         return self.tenant(service).state.phase not in (Phase.ASLEEP, Phase.DISMISSING)
 
     def knocked(self, service: str, segment: Segment, frame: bytes) -> None:
-        """A SYN at the sentinel: held, or passed on if it strayed."""
+        """A SYN at the sentinel: held, or passed on if it strayed, or not listened to."""
         tenant = self._tenants[service]
         now = time.monotonic()
         if tenant.state.phase is Phase.SERVING and self._executor.pass_on(tenant, segment, frame):
             return
         if not self._may_wait(tenant) and not wakes(tenant.service.wake, "tcp", segment.target_port):
             self.sentinel.reset(segment)
+            return
+        if not self._is_let_in(tenant, key_of(segment), now):
             return
         match tenant.embryos.hold(segment, frame, now):
             case Verdict.HELD:
@@ -115,17 +128,35 @@ class Summoner:
                     waited = (now - since) * 1000
                     tenant.trace.note(f"{_peer(segment)} repeated its SYN after {waited:.0f} ms on hold")
             case Verdict.FULL:
-                if not tenant.dropped:
-                    log.warning("%s: %d SYNs are on hold, more are dropped", service, len(tenant.embryos))
-                tenant.dropped += 1
+                if tenant.state.phase in machine.AT_REST:
+                    self._doorman.forget_stranger(service)
+                self._doorman.refuse("held")
+                self._complain(now)
+
+    def _is_let_in(self, tenant: Tenant, key: Key, now: float) -> bool:
+        """May this SYN wake the guest, or wait for it?"""
+        if tenant.held and tenant.embryos.holds(key):
+            return True
+        if tenant.state.phase in (Phase.STARTING, Phase.BOOTING):
+            return not (tenant.held and tenant.embryos.crowded) or self._doorman.lets_wait(tenant.name, key, now)
+        return self._doorman.lets_wake(tenant.name, tenant.service.memory, key, now)
+
+    def _complain(self, now: float) -> None:
+        complaint = self._doorman.complaint(now)
+        if complaint:
+            log.warning(complaint)
 
     def arrived(self, service: str, datagram: Datagram, frame: bytes) -> None:
         """A datagram or an echo request at the sentinel: held if it wakes the service and there is room, or dropped."""
         tenant = self._tenants[service]
         if not wakes(tenant.service.wake, datagram.protocol, datagram.port):
             return
-        if tenant.datagrams.hold(datagram, frame):
-            self._want(tenant, machine.Knocked(datagram.protocol), time.monotonic())
+        now = time.monotonic()
+        asker = datagram.source, 0, datagram.port, 0
+        if not self._may_wait(tenant) and not self._doorman.lets_wake(service, tenant.service.memory, asker, now):
+            self._complain(now)
+        elif tenant.datagrams.hold(datagram, frame):
+            self._want(tenant, machine.Knocked(datagram.protocol), now)
 
     def strayed(self, service: str, frame: bytes) -> None:
         """A frame that was on its way to the sentinel when the gate was opened."""
@@ -171,7 +202,7 @@ class Summoner:
                     continue
                 if unused is not None and tenant.is_idle(unused, now):
                     tenant.upkeep.dismissed()
-                    self._step(tenant, machine.Silent(f"idle for {tenant.silence(unused, now):.1f} s"))
+                    self._step(tenant, machine.Silent(tenant.why_idle(unused, now)))
 
     def keep_hours(self, moment: datetime) -> None:
         """Start those whose hours it is. `moment` is what clocks show; one that was set just counts as it is now."""
@@ -193,6 +224,7 @@ class Summoner:
         """Summon by hand; returns when the guest serves. Raises DomainError."""
         tenant = self.tenant(service)
         tenant.upkeep.start()
+        self._executor.vouch(tenant)
         await self._wait_for(lambda token: self._want(tenant, machine.Ordered(token), time.monotonic()), tenant)
 
     async def stop(self, service: str, reason: str = "stopped by hand") -> None:
@@ -379,6 +411,8 @@ class Summoner:
 
     def _keep_in_sight(self, tenant: Tenant) -> None:
         """Know who is not asleep, or not for long, without looking at everybody."""
+        if tenant.state.phase in machine.AT_REST:
+            self._doorman.forget_stranger(tenant.name)
         if tenant.state.phase is Phase.ASLEEP and tenant.retry is None:
             self._awake.pop(tenant.name, None)
         else:

@@ -15,7 +15,8 @@ from jitsu.summon.machine import Phase, State
 from jitsu.summon.upkeep import Upkeep
 from jitsu.synjitsu.connections import ConnectionTable
 from jitsu.synjitsu.datagrams import DatagramTable
-from jitsu.synjitsu.embryonic import EmbryonicTable
+from jitsu.synjitsu.embryonic import EmbryonicTable, WaitingRoom
+from jitsu.synjitsu.handshake import HandshakeWatch
 from jitsu.synjitsu.probe import Probe
 from jitsu.trace import Trace
 
@@ -58,12 +59,17 @@ class Holding:
     probe: Probe | None = None
     deadline: asyncio.TimerHandle | None = None
     serving_since: float | None = None
+    doubt: HandshakeWatch | None = None
+    """Set as long as nobody but a bare SYN is known to want it."""
     connections: ConnectionTable = field(default_factory=ConnectionTable)
     restored: bool = False
     """It was made from a saved state, which is no good if it never serves."""
     hear: Callable[[bytes, bool], None] = field(default=lambda frame, to_guest: None)
     """Whoever listens on its channel: called with each frame, and whether it goes to the guest."""
 
+
+DOUBTED = 10.0
+"""Seconds after which a guest is dismissed that was summoned by a bare SYN and reached by nobody."""
 
 ASLEEP = State()
 """One for all that sleep: what costs nothing else should not cost memory either."""
@@ -74,6 +80,7 @@ class Tenant:
     """A service and everything that is known of it. Times are `time.monotonic()` seconds."""
 
     service: ServiceConfig
+    room: WaitingRoom
     state: State = ASLEEP
     holding: Holding | None = None
     _embryos: EmbryonicTable | None = None
@@ -84,8 +91,6 @@ class Tenant:
     active: float = 0.0
     """When somebody last showed interest, by a question or a connection."""
     summons: int = 0
-    dropped: int = 0
-    """SYNs for which there was no room on hold, since its last domain ended."""
     last: str = ""
     """Why its last domain ended, or could not be started."""
     upkeep: Upkeep = field(default_factory=Upkeep)
@@ -104,7 +109,7 @@ class Tenant:
     def embryos(self) -> EmbryonicTable:
         """Its SYNs on hold. The table is made for the first of them."""
         if self._embryos is None:
-            self._embryos = EmbryonicTable()
+            self._embryos = EmbryonicTable(self.room)
         return self._embryos
 
     @property
@@ -170,11 +175,20 @@ class Tenant:
         """Seconds since anybody wanted anything, given the seconds since the gate last let a frame in."""
         return min(unused, now - self.active)
 
+    def why_idle(self, unused: float, now: float) -> str:
+        """What to say of one that is idle."""
+        if self.holding is not None and self.holding.doubt is not None:
+            return f"nobody reached it in {now - (self.holding.serving_since or now):.1f} s"
+        return f"idle for {self.silence(unused, now):.1f} s"
+
     def is_idle(self, unused: float, now: float) -> bool:
         """Has it been silent long enough to be dismissed?"""
         if self.state.phase is not Phase.SERVING or self.service.mode == "running":
             return False
         silence = self.silence(unused, now)
+        if self.holding is not None and self.holding.doubt is not None:
+            # Connections that nobody completed are no reason to stay, and neither are more SYNs of that kind.
+            return now - (self.holding.serving_since or now) >= min(self.service.idle, DOUBTED)
         if self.holding is not None and len(self.holding.connections) and silence < self.service.linger:
             return False
         return silence >= self.service.idle

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 
-from jitsu.config import Ipv6Config, NetworkConfig, ServiceConfig
+from jitsu.config import Ipv6Config, LimitsConfig, NetworkConfig, ServiceConfig
 from jitsu.domains.driver import Domain, DomainEvent, Happening, Listener
 from jitsu.domains.fake import Behaviour, FakeDriver
 from jitsu.errors import JitsuError
@@ -27,6 +27,7 @@ from jitsu.network.host import Port
 from jitsu.network.neighbours import enquiry, read_enquiry
 from jitsu.network.packet import Interest
 from jitsu.summon.admission import Budget
+from jitsu.summon.doorman import Doorman
 from jitsu.summon.summoner import Summoner
 from jitsu.synjitsu.sentinel import Sentinel
 from jitsu.trace import TraceRecord
@@ -44,6 +45,20 @@ NETWORK = NetworkConfig(
     probe=IPv4Address("10.77.0.254"),
     ipv6=Ipv6Config(IPv6Interface("fd77::1/64"), IPv6Address("fd77::1"), IPv6Address("fd77::fffe")),
 )
+LIMITS = LimitsConfig(
+    memory=512 * MIB,
+    guests=8,
+    vcpus=256,
+    boot=15.0,
+    summons=0,
+    answers=0,
+    uids=range(0),
+    knocks=0,
+    client_knocks=0,
+    held=4096,
+    strangers=100,
+)
+"""No flood is feared here."""
 NEVER = Behaviour(ready_after=None)
 
 
@@ -140,7 +155,10 @@ class Box:
         self.driver = Monitors(self._happened, self.network.done)
         self.budget = Budget(memory=512 * MIB, guests=8, vcpus=16)
         services = {each.name: each for each in (HELLO, WORLD, PROBED)} | others
-        self.summoner = Summoner(services, NETWORK, self.network, self.driver, self.budget, boot_limit=boot_limit)
+        self.doorman = Doorman(LIMITS)
+        self.summoner = Summoner(
+            services, NETWORK, self.network, self.driver, self.budget, self.doorman, boot_limit=boot_limit
+        )
         self.summoner.sentinel = Sentinel(sentinel, self.summoner)
         for each in services.values():
             self.summoner.sentinel.guard(each.name, each.addresses, each.mac)

@@ -52,6 +52,10 @@ boot = 2.5
 summons = 5
 answers = 0
 uids = "200000-200009"
+knocks = 8
+client-knocks = 0
+strangers = 50
+held = 128
 
 [service.web]
 kernel = "/boot/web"
@@ -122,9 +126,8 @@ def test_a_service_needs_a_kernel_and_an_address_and_the_rest_has_defaults(tmp_p
     network = config.network
     assert (network.bridge, network.address, network.uplink) == ("jitsu0", IPv4Interface("10.77.0.1/24"), "")
     assert (str(network.gateway), str(network.probe), network.existing) == ("10.77.0.1", "10.77.0.254", False)
-    assert config.limits == LimitsConfig(
-        512 << 20, guests=64, vcpus=256, boot=15.0, summons=32, answers=200, uids=range(0)
-    )
+    limits = LimitsConfig(512 << 20, 64, 256, 15.0, 32, 200, range(0), 64, 32, held=4096, strangers=80)
+    assert config.limits == limits
     service = told_service(config)
     assert (service.name, service.kernel, service.initrd) == ("hello", tmp_path / "hello.elf", None)
     assert (service.memory, service.vcpus, service.cmdline, service.machine) == (16 << 20, 1, "", "")
@@ -148,9 +151,8 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert config.network.ipv6 == Ipv6Config(
         IPv6Interface("2001:db8::1/64"), IPv6Address("fe80::1"), IPv6Address("2001:db8::200")
     )
-    assert config.limits == LimitsConfig(
-        2 << 30, guests=8, vcpus=12, boot=2.5, summons=5, answers=0, uids=range(200000, 200010)
-    )
+    limits = LimitsConfig(2 << 30, 8, 12, 2.5, 5, 0, range(200000, 200010), 8, 0, held=128, strangers=50)
+    assert config.limits == limits
     assert told_service(config) == ServiceConfig(
         name="web",
         kernel=Path("/boot/web"),

@@ -104,7 +104,7 @@ class TestProbe:
         assert box.state("probed") == "serving"
         assert box.network.gates == {PROBED.mac: "fake1"}
         assert guest.sent[-1] == knock
-        assert guest.interest is Interest.CONNECTIONS
+        assert guest.interest is Interest.SEGMENTS, "only a SYN is known of whoever wanted it"
         assert box.summoner.tenant("probed").row()["connections"] == 1, "the probe is not anybody's connection"
 
     async def test_a_probe_ends_with_its_guest(self, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:

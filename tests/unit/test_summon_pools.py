@@ -33,6 +33,7 @@ class WarmBox(Box):
             self.network,
             self.driver,
             self.budget,
+            self.doorman,
             boot_limit=30.0,
             warm=warm,
         )

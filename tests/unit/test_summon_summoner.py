@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -289,13 +290,29 @@ class TestHold:
 
         assert box.guest().sent == [packet(ACK)]
 
-    async def test_a_flood_is_dropped_beyond_a_bound(self, box: Box, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_one_client_takes_a_sixteenth_of_the_places_on_hold(
+        self, box: Box, caplog: pytest.LogCaptureFixture
+    ) -> None:
         box.driver.behaviours["hello"] = NEVER
         for number in range(600):
             box.knock(number)
 
-        assert box.summoner.tenant("hello").row()["held"] == 512
-        assert caplog.text.count("512 SYNs are on hold, more are dropped") == 1
+        assert box.summoner.tenant("hello").row()["held"] == 256
+        assert caplog.text.count("1 SYNs for sleepers are not listened to: 1 by held ([limits])") == 1
+
+    async def test_when_places_run_out_only_those_who_ask_again_wait(
+        self, box: Box, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        box.driver.behaviours["hello"] = NEVER
+        for number in range(1000):
+            box.knock(number, client=bytes([100, 64, number // 256, number % 256]))
+        assert box.summoner.tenant("hello").held == 257, "half of the eighth that one service may take, and one"
+
+        later = time.monotonic() + 1
+        monkeypatch.setattr("jitsu.summon.summoner.time.monotonic", lambda: later)
+        box.knock(999, client=bytes([100, 64, 999 // 256, 999 % 256]))
+        box.knock(5000, client=STRANGER)
+        assert box.summoner.tenant("hello").held == 258
 
 
 class TestPeople:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from jitsu.network.frames import SYN, Segment
-from jitsu.synjitsu.embryonic import EmbryonicTable, Verdict, key_of
+from jitsu.synjitsu.embryonic import EmbryonicTable, Verdict, WaitingRoom, client_of, key_of
 
 CAPACITY = 3
 
@@ -30,9 +30,13 @@ def syn(number: int) -> Segment:
     return replace(FIRST, sequence=number)
 
 
+def room(places: int = 8 * CAPACITY, a_client: int = CAPACITY) -> WaitingRoom:
+    return WaitingRoom(places, a_service=CAPACITY, a_client=a_client)
+
+
 @pytest.fixture
 def table() -> EmbryonicTable:
-    return EmbryonicTable(CAPACITY)
+    return EmbryonicTable(room())
 
 
 def test_a_syn_is_held_with_its_frame_and_the_time_it_came(table: EmbryonicTable) -> None:
@@ -149,6 +153,44 @@ def test_what_is_abandoned_is_told_and_was_not_delivered(table: EmbryonicTable) 
     assert table.hold(FIRST, b"", 2.0) is Verdict.HELD
 
 
+class TestRoom:
+    def test_one_client_cannot_take_the_places_of_others(self) -> None:
+        tables = [EmbryonicTable(shared) for shared in [room(a_client=2)] * 3]
+        assert [table.hold(FIRST, b"", 0.0) for table in tables] == [Verdict.HELD, Verdict.HELD, Verdict.FULL]
+
+        other = replace(FIRST, source=bytes([10, 77, 0, 201]))
+        assert tables[2].hold(other, b"", 0.0) is Verdict.HELD
+        tables[0].release()
+        assert tables[2].hold(FIRST, b"", 0.0) is Verdict.HELD
+
+    def test_all_services_together_have_so_many_places(self) -> None:
+        shared = room(places=4, a_client=9)
+        tables = [EmbryonicTable(shared), EmbryonicTable(shared)]
+        verdicts = [tables[number % 2].hold(syn(number), b"", 0.0) for number in range(5)]
+        assert verdicts == [Verdict.HELD] * 4 + [Verdict.FULL]
+        assert shared.taken == 4
+
+        tables[0].abandon()
+        assert shared.taken == 2
+        assert tables[0].hold(syn(9), b"", 0.0) is Verdict.HELD
+
+    def test_it_is_crowded_when_more_than_half_is_taken_by_one_or_by_all(self) -> None:
+        shared = room(places=6, a_client=9)
+        one, another, third = (EmbryonicTable(shared) for _ in range(3))
+        one.hold(syn(1), b"", 0.0)
+        assert not one.crowded
+        one.hold(syn(2), b"", 0.0)
+        assert (one.crowded, another.crowded) == (True, False)
+        another.hold(syn(3), b"", 0.0)
+        assert not third.crowded
+        another.hold(syn(4), b"", 0.0)
+        assert third.crowded
+
+    def test_an_ipv6_client_is_its_network(self) -> None:
+        assert client_of(bytes(range(16))) == bytes(range(8))
+        assert client_of(bytes([192, 0, 2, 7])) == bytes([192, 0, 2, 7])
+
+
 class Deliveries(RuleBasedStateMachine):
     """Whatever comes in whatever order: no domain gets a SYN twice, and none is lost that was said to be held."""
 
@@ -156,7 +198,8 @@ class Deliveries(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.table = EmbryonicTable(CAPACITY)
+        self.room = room()
+        self.table = EmbryonicTable(self.room)
         self.waiting: list[int] = []
         self.delivered: set[int] = set()
 
@@ -193,6 +236,7 @@ class Deliveries(RuleBasedStateMachine):
     @invariant()
     def the_table_knows_who_waits(self) -> None:
         assert len(self.table) == len(self.waiting) <= CAPACITY
+        assert self.room.taken == len(self.waiting)
         assert all(self.table.held_since(syn(number)) == 0.0 for number in self.waiting)
 
 
