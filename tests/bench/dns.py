@@ -21,7 +21,7 @@ PORTS = {"jitsu": 53, "dnsmasq": 5353}
 ROUNDS = 5
 SECONDS = 2
 """Of each round, for each server."""
-PACED = 500
+PACED = 100
 """Questions of each round whose latency is taken, one at a time."""
 
 
@@ -84,7 +84,7 @@ def await_answer() -> None:
 
 def dnsperf(port: int, questions: Path, *arguments: str) -> str:
     """What dnsperf prints."""
-    command = ["dnsperf", "-s", str(BOARD), "-p", str(port), "-d", str(questions), *arguments]
+    command = ["dnsperf", "-s", str(BOARD), "-p", str(port), "-d", str(questions), "-t", "1", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
