@@ -83,9 +83,12 @@ class BareGuest:
             raise JitsuError(f"the bare guest answered {first[:40]!r}")
         return taken
 
+    def rest(self) -> None:
+        """Stop the guest."""
+        self._command("stop")
+
     def resumed_ms(self) -> float:
         """Milliseconds from a bare QMP `cont`, nobody waiting for what it returns, to the first HTTP byte."""
-        self._command("stop")
         taken = self.visit_ms(lambda: self._say("cont"))
         self._heard()
         return taken

@@ -9,12 +9,14 @@ the sandbox forbids QEMU to run a program. It is restored into a blank monitor: 
 """
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from jitsu.domains.accelerator import KVM, Verdict, find_qemu
 from jitsu.domains.confinement import SPARE_FILE_SIZE, Confinement
@@ -29,6 +31,8 @@ from jitsu.domains.qemu_process import DISMISSED, FILE_KINDS, DomainFiles, QemuP
 from jitsu.domains.qemu_spec import check_spec
 from jitsu.domains.snapshots import Snapshots
 from jitsu.errors import DomainError, HostError, JitsuError
+
+log = logging.getLogger(__name__)
 
 RESTORE_LIMIT = 10.0
 """Seconds that QEMU may take to restore a guest: a unikernel takes 3 ms, a large one as long as its state is read."""
@@ -100,14 +104,18 @@ class QemuDriver:
         return process.domain
 
     async def resume(self, domain: Domain) -> None:
+        """Say `cont`, and do not wait for its answer: the guest's own word comes as soon. A QEMU that refuses is ended,
+        and reported as crashed."""
         process = self._process(domain)
-        process.silence()
-        try:
-            if process.was_ready:
-                process.wake()
-            await (await process.monitor()).execute("cont")
-        finally:
-            process.speak()
+        qmp = await process.monitor()
+        if process.was_ready:
+            process.wake()
+        qmp.begin("cont").add_done_callback(lambda done: self._went_on(process, done))
+
+    def _went_on(self, process: QemuProcess, going: "asyncio.Future[Any]") -> None:
+        if not going.cancelled() and going.exception() is not None:
+            log.warning("domain %d (%s): %s", process.domain.domid, process.domain.service, going.exception())
+            process.send(signal.SIGKILL)
 
     async def pause(self, domain: Domain) -> None:
         await (await self._process(domain).monitor()).execute("stop")

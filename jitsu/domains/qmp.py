@@ -67,7 +67,7 @@ class QmpClient:
                 raise DomainError(f"QMP {path}: QEMU did not greet within {timeout:g} s") from None
             if isinstance(error, OSError):
                 raise DomainError(f"QMP {path}: {error.strerror or error}") from None
-            if isinstance(error, _Refused):
+            if isinstance(error, Refused):
                 raise DomainError(f"QMP {path}: {error}") from None
             raise
 
@@ -78,34 +78,40 @@ class QmpClient:
 
         Raises `DomainError` when QEMU refuses the command, does not answer within `timeout` seconds, or ends.
         """
+        answer = self.begin(command, arguments, fd=fd)
+        try:
+            async with asyncio.timeout(timeout):
+                return await answer
+        except TimeoutError:
+            raise DomainError(f"QMP {self._path}: {command}: no answer within {timeout:g} s") from None
+        except Refused as refusal:
+            raise DomainError(f"QMP {self._path}: {command}: {refusal}") from None
+
+    def begin(
+        self, command: str, arguments: Mapping[str, Any] | None = None, *, fd: int | None = None
+    ) -> "asyncio.Future[Any]":
+        """Say one command now; what it returns will be the result, `Refused` the exception. Raises `DomainError`."""
         number = next(self._ids)
         request: dict[str, Any] = {"execute": command, "id": number}
         if arguments is not None:
             request["arguments"] = dict(arguments)
         if self._task.done():
             raise DomainError(f"QMP {self._path}: {command}: {self._end}")
-        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
         line = json.dumps(request).encode() + b"\n"
-        try:
-            if fd is None:
-                self._writer.write(line)
-            else:
-                self._send(line, fd)
-            async with asyncio.timeout(timeout):
-                return await answer
-        except TimeoutError:
-            raise DomainError(f"QMP {self._path}: {command}: no answer within {timeout:g} s") from None
-        except _Refused as refusal:
-            raise DomainError(f"QMP {self._path}: {command}: {refusal}") from None
-        finally:
-            del self._waiting[number]
+        if fd is None:
+            self._writer.write(line)
+        else:
+            self._send(command, line, fd)
+        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(lambda done: self._waiting.pop(number))
+        return answer
 
-    def _send(self, line: bytes, fd: int) -> None:
+    def _send(self, command: str, line: bytes, fd: int) -> None:
         """Send a line and a descriptor, past the stream, which has nothing left to send: commands are short."""
         try:
             socket.send_fds(self._socket, [line], [fd])
         except OSError as error:
-            raise _Refused(error.strerror or str(error)) from None
+            raise DomainError(f"QMP {self._path}: {command}: {error.strerror or error}") from None
 
     async def closed(self) -> None:
         """Return when QEMU has closed the connection and everything it said has been handed on."""
@@ -132,7 +138,7 @@ class QmpClient:
             self._writer.close()
             for future in (self._greeting, *self._waiting.values()):
                 if not future.done():
-                    future.set_exception(_Refused(self._end))
+                    future.set_exception(Refused(self._end))
             # Nobody may be waiting for the greeting any more.
             if self._greeting.done() and not self._greeting.cancelled():
                 self._greeting.exception()
@@ -159,8 +165,8 @@ class QmpClient:
         else:
             error = message.get("error")
             described = error.get("desc") if isinstance(error, dict) else None
-            future.set_exception(_Refused(described if isinstance(described, str) else "QEMU refused"))
+            future.set_exception(Refused(described if isinstance(described, str) else "QEMU refused"))
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """Why a command got no result, before it is known which command on which socket."""

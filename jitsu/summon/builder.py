@@ -114,11 +114,11 @@ class Builder:
         """Let a guest that rests go on. Raises JitsuError or OSError; `end` the holding then."""
         if holding.domain is None:
             raise DomainError(f"domain {holding.domid}: it is not there")
-        with trace.span("port"):
-            holding.port = self._network.plug(holding.domid)
         with trace.span("resume"):
             await self._driver.resume(holding.domain)
         trace.begin("wake")
+        with trace.span("port"):
+            holding.port = self._network.plug(holding.domid)
 
     async def blank(self, service: ServiceConfig, holding: Holding, trace: Trace) -> None:
         """Start a monitor of this service's shape, without a guest. Raises JitsuError or OSError; `end` it then."""

@@ -81,7 +81,7 @@ async def test_a_paused_service_is_booted_beforehand_and_resumed() -> None:
         assert box.network.resting == set()
         assert len(box.guest().sent) == 2, "an ARP request and the SYN"
         assert [span["name"] for span in box.trace()["spans"]] == [
-            *("decide", "port", "resume", "wake", "answer", "gate", "deliver")
+            *("decide", "resume", "wake", "port", "answer", "gate", "deliver")
         ]
 
 
