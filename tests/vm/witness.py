@@ -62,7 +62,8 @@ class SynWitness:
                 syn = (segment.target, *key_of(segment))
                 if interface == UPLINK and kind != _PACKET_OUTGOING:
                     self.arrived[syn] += 1
-                elif kind == _PACKET_OUTGOING and _is_guest_port(interface):
+                # A port that is gone by the time it is looked up has no name any more, and only guests' ports go.
+                elif kind == _PACKET_OUTGOING and (not interface or _is_guest_port(interface)):
                     self.delivered[syn] += 1
 
 
