@@ -4,14 +4,14 @@ import sys
 
 import click
 
-from jitsu.cli.options import complete_service, config_option, known_service
-from jitsu.config import Config
+from jitsu.cli.options import complete_service, daemon_option, known_service
+from jitsu.config import DaemonConfig
 
 _LINES = 20
 
 
 @click.command("console", epilog="Example: jitsu console hello")
-@config_option
+@daemon_option
 @click.argument("service", shell_complete=complete_service)
 @click.option(
     "--tail",
@@ -24,7 +24,8 @@ _LINES = 20
 @click.option(
     "--raw", is_flag=True, help="Show the guest's control characters too: it can then do anything to the terminal."
 )
-def command(config: Config, service: str, tail: int, raw: bool) -> int:
+@click.pass_context
+def command(ctx: click.Context, daemon: DaemonConfig, service: str, tail: int, raw: bool) -> int:
     """Look at the console of a running guest, and type to it.
 
     Ctrl-] leaves, and all other keys are the guest's. Where input is no terminal it is passed on as it is, its end is
@@ -33,7 +34,7 @@ def command(config: Config, service: str, tail: int, raw: bool) -> int:
     """
     from jitsu.daemon.console_client import relay, view
 
-    with view(config.daemon.runtime, known_service(config, service), lines=tail, raw=raw) as connection:
+    with view(daemon.runtime, known_service(ctx, service), lines=tail, raw=raw) as connection:
         terminal = sys.stdin.isatty()
         if terminal:
             click.echo(f"the console of {service}; Ctrl-] leaves", err=True)

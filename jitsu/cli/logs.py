@@ -10,8 +10,8 @@ from itertools import chain
 import click
 
 from jitsu.cli.moment import moment
-from jitsu.cli.options import complete_service, config_option, known_service, output_option, print_json
-from jitsu.config import Config
+from jitsu.cli.options import complete_service, daemon_option, known_service, output_option, print_json
+from jitsu.config import DaemonConfig
 from jitsu.domains.console import ConsoleReader, newest
 
 _PAUSE = 0.2
@@ -25,7 +25,7 @@ Said = tuple[str, str]
 
 
 @click.command("logs", epilog="Example: jitsu logs hello --since 10m -f")
-@config_option
+@daemon_option
 @output_option
 @click.argument("services", nargs=-1, required=True, metavar="SERVICE...", shell_complete=complete_service)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is printed from now on, until Ctrl-C.")
@@ -33,8 +33,15 @@ Said = tuple[str, str]
     "--tail", type=click.IntRange(0), metavar="N", help=f"How many lines of each: {_LINES}, or all with --since."
 )
 @click.option("--since", callback=moment, metavar="TIME", help="Only what is newer: 10m (s, m, h, d), or a date.")
+@click.pass_context
 def command(
-    config: Config, output: str, services: tuple[str, ...], follow: bool, tail: int | None, since: datetime | None
+    ctx: click.Context,
+    daemon: DaemonConfig,
+    output: str,
+    services: tuple[str, ...],
+    follow: bool,
+    tail: int | None,
+    since: datetime | None,
 ) -> int:
     """Show what guests printed on their consoles, also when no daemon runs.
 
@@ -42,9 +49,9 @@ def command(
     """
     count = _LINES if tail is None and since is None else tail
     with ExitStack() as stack:
-        logs = config.daemon.state / "console"
+        logs = daemon.state / "console"
         readers = {
-            name: stack.enter_context(closing(ConsoleReader(logs, known_service(config, name)))) for name in services
+            name: stack.enter_context(closing(ConsoleReader(logs, known_service(ctx, name)))) for name in services
         }
         kept = [(name, line) for name, reader in readers.items() for line in newest(reader.read(), count, since)]
         kept.sort(key=_when)

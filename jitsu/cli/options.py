@@ -2,33 +2,36 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from jitsu.config import DEFAULT_PATH, Config, load
-from jitsu.errors import ConfigError
+from jitsu.config import DEFAULT_PATH, Config, DaemonConfig, load, load_daemon
+from jitsu.errors import ConfigError, DaemonError, JitsuError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_PATH = "jitsu.configuration"
+"""Where a context keeps the path of the configuration."""
+
+_MOST_NAMED = 20
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def config_option(function: _F) -> _F:
     """`-c FILE`: which configuration, and with it which daemon. Passed on as a loaded `config`."""
-    return click.option(
-        "-c",
-        "--config",
-        metavar="FILE",
-        envvar="JITSU_CONFIG",
-        default=str(DEFAULT_PATH),
-        show_default=True,
-        callback=_load,
-        help="The configuration of the daemon.",
-    )(function)
+    return _file_option(function, _load)
+
+
+def daemon_option(function: _F) -> _F:
+    """`-c FILE` for commands that only ask the daemon: its [daemon] is passed on as `daemon`, and nothing else of the
+    file is read, however many services it has."""
+    return _file_option(function, _load_daemon, "daemon")
 
 
 def output_option(function: _F) -> _F:
@@ -44,17 +47,19 @@ def output_option(function: _F) -> _F:
 
 
 def complete_service(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The services of the configuration, for the shell. None if there is no configuration that can be read."""
-    config = ctx.params.get("config")
-    names = config.services if isinstance(config, Config) else ()
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    """The services of the daemon, or of the file where none runs, for the shell. None if neither can be asked."""
+    with suppress(JitsuError, KeyError):
+        return [CompletionItem(name) for name in _services(ctx.meta[_PATH]) if name.startswith(incomplete)]
+    return []
 
 
-def known_service(config: Config, service: str) -> str:
-    """The same name, if the configuration has it. Raises ConfigError."""
-    if service not in config.services:
-        known = ", ".join(config.services)
-        raise ConfigError(f"there is no service {service} in {config.path}", hint=f"the services are: {known}")
+def known_service(ctx: click.Context, service: str) -> str:
+    """The same name, if the daemon has it, or the file where none runs. Raises ConfigError."""
+    path: Path = ctx.meta[_PATH]
+    names = _services(path)
+    if service not in names:
+        known = ", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else "")
+        raise ConfigError(f"there is no service {service} in {path}", hint=f"the services are: {known}")
     return service
 
 
@@ -75,5 +80,34 @@ def print_json(value: Any) -> None:
         click.echo(json.dumps(value, indent=2))
 
 
+def _file_option(function: _F, read: Callable[..., Any], passed_as: str = "config") -> _F:
+    return click.option(
+        "-c",
+        "--config",
+        passed_as,
+        metavar="FILE",
+        envvar="JITSU_CONFIG",
+        default=str(DEFAULT_PATH),
+        show_default=True,
+        callback=read,
+        help="The configuration of the daemon.",
+    )(function)
+
+
 def _load(ctx: click.Context, param: click.Parameter, value: str) -> Config:
+    ctx.meta[_PATH] = Path(value)
     return load(Path(value))
+
+
+def _load_daemon(ctx: click.Context, param: click.Parameter, value: str) -> DaemonConfig:
+    ctx.meta[_PATH] = Path(value)
+    return load_daemon(Path(value))
+
+
+def _services(path: Path) -> list[str]:
+    """Those of the daemon, or of the file if none runs. Raises JitsuError."""
+    from jitsu.daemon.client import ask
+
+    with suppress(DaemonError):
+        return [row["service"] for row in ask(load_daemon(path).runtime, "ps")]
+    return list(load(path).services)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from jitsu.cli.columns import columns
-from jitsu.cli.options import config_option, output_option, print_json
-from jitsu.config import Config
+from jitsu.cli.options import daemon_option, output_option, print_json
+from jitsu.config import DaemonConfig
 from jitsu.daemon.client import ask
 from jitsu.domains.console import ConsoleReader, newest
 
@@ -44,7 +44,7 @@ _LAST_LINES = 40
 
 
 @click.command("ps", epilog="Example: jitsu ps -o json | jq '.[] | select(.state == \"serving\")'")
-@config_option
+@daemon_option
 @output_option
 @click.option(
     "-v",
@@ -53,11 +53,11 @@ _LAST_LINES = 40
     help="Also process, memory, what is kept warm, SYNs on hold, names, and what crashed guests printed last.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="The names of the services and nothing else.")
-def command(config: Config, output: str, verbose: bool, quiet: bool) -> None:
+def command(daemon: DaemonConfig, output: str, verbose: bool, quiet: bool) -> None:
     """List the services and the state of each."""
-    rows: list[Row] = ask(config.daemon.runtime, "ps")
+    rows: list[Row] = ask(daemon.runtime, "ps")
     names = [row["service"] for row in rows]
-    consoles = {row["service"]: _console(config, row) for row in rows} if verbose else {}
+    consoles = {row["service"]: _console(daemon, row) for row in rows} if verbose else {}
     if output == "json":
         print_json(
             names if quiet else [{**row, "console": consoles[row["service"]]} if verbose else row for row in rows]
@@ -74,11 +74,11 @@ def command(config: Config, output: str, verbose: bool, quiet: bool) -> None:
                 click.echo("\n".join(lines))
 
 
-def _console(config: Config, row: "Row") -> list[str]:
+def _console(daemon: DaemonConfig, row: "Row") -> list[str]:
     """The end of the console of a guest that crashed; of no other."""
     if not row["crashes"]:
         return []
-    with closing(ConsoleReader(config.daemon.state / "console", row["service"])) as reader:
+    with closing(ConsoleReader(daemon.state / "console", row["service"])) as reader:
         return newest(reader.read(), _LAST_LINES)
 
 

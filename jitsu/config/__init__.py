@@ -11,10 +11,12 @@ Every finding names the file, the key and the way out. Sizes are bytes, times ar
     hours.py     when it is kept running
     wake.py      what wakes it
     dependencies.py  which services it wants to serve before it
-    reader.py    a whole file, and what its parts must not share
+    claims.py    what services must not share
+    reader.py    a whole file
 """
 
-from jitsu.config.reader import DEFAULT_PATH, load, settings
+from jitsu.config.claims import Claims
+from jitsu.config.reader import DEFAULT_PATH, define, load, load_daemon, read_sections, settings
 from jitsu.config.restart import Restart
 from jitsu.config.schema import (
     Config,
@@ -28,10 +30,12 @@ from jitsu.config.schema import (
     ServiceConfig,
     WarmConfig,
 )
+from jitsu.config.service import absolute
 from jitsu.config.table import Setting
 
 __all__ = [
     "DEFAULT_PATH",
+    "Claims",
     "Config",
     "DaemonConfig",
     "DnsConfig",
@@ -44,6 +48,10 @@ __all__ = [
     "ServiceConfig",
     "Setting",
     "WarmConfig",
+    "absolute",
+    "define",
     "load",
+    "load_daemon",
+    "read_sections",
     "settings",
 ]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from hashlib import blake2s
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path
@@ -20,13 +20,16 @@ _POLICY = (
 
 @dataclass(frozen=True, slots=True)
 class DaemonConfig:
-    """[daemon]: who this daemon is, where it keeps sockets (`runtime`) and what outlives a reboot (`state`), and which
-    driver builds its domains: `qemu` or `libvirt`."""
+    """[daemon]: who this daemon is, where it keeps sockets (`runtime`) and what outlives a reboot (`state`), which driver
+    builds its domains (`qemu` or `libvirt`), the group whose members may ask it, and which of them may change things
+    (`operators`: users, or `*` for all)."""
 
     instance: str
     runtime: Path
     state: Path
     driver: str = "qemu"
+    group: str = ""
+    operators: tuple[str, ...] = ("*",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +174,10 @@ class ServiceConfig:
         told = [str(getattr(self, each.name)) for each in fields(self) if each.name not in _POLICY]
         stamps = [_stamp(path) for path in (self.kernel, self.initrd) if path is not None]
         return blake2s(json.dumps([told, stamps]).encode(), digest_size=4).hexdigest()
+
+    def with_policy_of(self, other: "ServiceConfig") -> "ServiceConfig":
+        """This guest under the policy of another definition: what may change while it runs."""
+        return replace(self, **{key: getattr(other, key) for key in _POLICY})
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,9 @@ Endpoint = tuple[str, int]
 """IP address and port."""
 
 _DRIVERS = ("qemu", "libvirt")
+_ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
+"""useradd(8) is stricter; directory services are not."""
+
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 
 
@@ -44,11 +47,17 @@ def read_daemon(table: Table) -> DaemonConfig:
     runtime = Path(table.text("runtime", f"/run/{instance}")).absolute()
     state = Path(table.text("state", f"/var/lib/{instance}")).absolute()
     driver = table.choice("driver", "qemu", _DRIVERS)
+    group = table.text("group", "")
+    operators = table.texts("operators", ("*",))
+    for key, names in (("group", (group,) if group else ()), ("operators", operators)):
+        for name in names:
+            if not _ACCOUNT.fullmatch(name) and (key, name) != ("operators", "*"):
+                table.wrong(key, f"cannot be {name!r}", "write the name of a user or group of this machine")
     table.done()
     # A unix socket's path has 107 bytes; the domain's folder and name need some 25 of them.
     if len(str(runtime)) > 80:
         table.wrong("runtime", f"is too long a path: {runtime}", "use one of at most 80 characters")
-    return DaemonConfig(instance, runtime, state, driver)
+    return DaemonConfig(instance, runtime, state, driver, group, operators)
 
 
 def read_libvirt(table: Table) -> LibvirtConfig:

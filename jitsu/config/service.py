@@ -1,8 +1,11 @@
 """[service.NAME]."""
 
 import re
+from collections.abc import Mapping
 from hashlib import blake2s
 from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Any
 
 from jitsu.config.hours import Hours, read_hours
 from jitsu.config.names import is_name
@@ -16,6 +19,7 @@ _NO_MAC = "00:00:00:00:00:00"
 _MACHINES = ("microvm", "q35")
 _READY = ("told", "probe")
 _MODES = ("cold", "snapshot", "paused", "running")
+_FILES = ("kernel", "initrd")
 _SRV = re.compile(r"_[a-z0-9-]{1,15}\._(?:tcp|udp)")
 
 
@@ -97,6 +101,14 @@ def _address6(table: Table, network: NetworkConfig) -> IPv6Address:
     if address == around.network_address:
         table.wrong("address6", f"{address} is no host's", f"use another one of {around}")
     return address
+
+
+def absolute(keys: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The keys of a service with the paths of its files made absolute: relative ones are meant from `folder`."""
+    return {
+        key: str((folder / value).absolute()) if key in _FILES and isinstance(value, str) and value else value
+        for key, value in keys.items()
+    }
 
 
 def _srv(table: Table, text: str) -> tuple[str, int]:

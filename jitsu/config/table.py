@@ -16,14 +16,23 @@ _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 def parse(path: Path, hint: str) -> dict[str, Any]:
     """The tables of a TOML file; `hint` is the way out if it cannot be read. Raises ConfigError."""
+    return parse_text(path, text_of(path, hint))
+
+
+def text_of(path: Path, hint: str) -> str:
+    """What is in a file; `hint` is the way out if it cannot be read. Raises ConfigError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         one = hint.replace("a readable file", "one")
         raise ConfigError(f"there is no configuration file {path}", hint=one) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"{path} cannot be read: {reason}", hint=hint) from error
+
+
+def parse_text(path: Path, text: str) -> dict[str, Any]:
+    """The tables of the TOML that is in the file at `path`. Raises ConfigError."""
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:

@@ -81,6 +81,10 @@ class ConsoleLink:
             self._release(lost)
         self._say("ended", console, why=why)
 
+    async def heard_out(self, service: str) -> None:
+        """Wait until nothing is left to be said of a service whose guests are gone, for PATIENCE seconds at most."""
+        await self._until(lambda: all(console.service != service for console in self._held), PATIENCE)
+
     async def close(self) -> None:
         """Let consoled take in the last words, tell it to end if it is ours, and see that nothing is left of it."""
         if self._task is not None:

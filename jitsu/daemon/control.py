@@ -3,19 +3,28 @@
     {"do": "start", "service": "hello"}     {"ok": true, "result": null}
     {"do": "stop", "service": "nobody"}     {"ok": false, "error": {"error": "DomainError", "message": ...}}
 
-What can be done: `ps`, `trace` (service, last), `start` and `stop` (service), `status`. The socket is the owner's and
-the group's (0660).
+Each answer is one line, but for requests that are answered with a stream: a line with `ok` and `result` for each item,
+until either side closes the connection, or a line that says why there will be no more. What can be asked is in
+requests.py, who may ask it in gatekeeper.py. The socket is the owner's and the group's (0660).
 """
 
 import asyncio
 import json
+import logging
 import os
+import shutil
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+from jitsu.config.names import is_name
+from jitsu.daemon.gatekeeper import LOOKS, Caller, Gatekeeper, caller_of
 from jitsu.errors import HostError, JitsuError
+from jitsu.events import Events, Kind
+
+log = logging.getLogger(__name__)
 
 SOCKET_NAME = "control.sock"
 LONGEST_REQUEST = 65536
@@ -24,18 +33,34 @@ LONGEST_SILENCE = 60.0
 """Seconds without a request after which a connection is closed."""
 
 Request = dict[str, Any]
+"""What was asked; `by` is put in by the server, and names who asks."""
+
 Handler = Callable[[Request], Awaitable[Any]]
+"""Gives the result, or an asynchronous generator of results for a stream of them."""
 
 
 class ControlServer:
-    """Answers requests on `path` with the handlers, by the word in `do`.
+    """Answers requests on `path` with the handlers, by the word in `do`, if the `gatekeeper` has nothing against it.
 
-    `ready_made` is a listening unix socket to use instead; its file, wherever it is, stays its maker's.
+    The file belongs to `group` if one is named. `ready_made` is a listening unix socket to use instead; its file,
+    wherever it is, stays its maker's. Who changes something, or may not, is logged and told to `events`.
     """
 
-    def __init__(self, path: Path, handlers: dict[str, Handler], *, ready_made: socket.socket | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        handlers: dict[str, Handler],
+        *,
+        gatekeeper: Gatekeeper | None = None,
+        events: Events | None = None,
+        group: str = "",
+        ready_made: socket.socket | None = None,
+    ) -> None:
         self._path = path
         self._handlers = handlers
+        self._gatekeeper = gatekeeper or Gatekeeper()
+        self._events = events if events is not None else Events()
+        self._group = group
         self._ready_made = ready_made
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -50,6 +75,13 @@ class ControlServer:
             self._path.unlink(missing_ok=True)
             self._server = await asyncio.start_unix_server(self._connected, self._path, limit=LONGEST_REQUEST)
             os.chmod(self._path, 0o660)
+            if self._group:
+                shutil.chown(self._path, group=self._group)
+        except LookupError:
+            raise HostError(
+                f"there is no group {self._group}, named as [daemon] group",
+                hint=f"make it: groupadd --system {self._group}",
+            ) from None
         except OSError as error:
             raise HostError(
                 f"control socket {self._path} cannot be made: {error.strerror}",
@@ -72,6 +104,7 @@ class ControlServer:
             self._connections.add(task)
             task.add_done_callback(self._connections.discard)
         try:
+            caller = caller_of(writer.get_extra_info("socket"))
             async with asyncio.timeout(None) as patience:
                 while True:
                     patience.reschedule(asyncio.get_running_loop().time() + LONGEST_SILENCE)
@@ -79,7 +112,11 @@ class ControlServer:
                     patience.reschedule(None)
                     if not line:
                         break
-                    for piece in _encoded(await self._answer(line)):
+                    answer = await self._answer(line, caller)
+                    if isinstance(answer, AsyncGenerator):
+                        await _stream(answer, reader, writer)
+                        break
+                    for piece in _encoded(answer):
                         writer.write(piece)
                         await writer.drain()
                         await asyncio.sleep(0)
@@ -89,21 +126,70 @@ class ControlServer:
         finally:
             writer.close()
 
-    async def _answer(self, line: bytes) -> Request:
+    async def _answer(self, line: bytes, caller: Caller) -> Request | AsyncGenerator[Any, None]:
         try:
             request = json.loads(line)
-            handler = self._handlers.get(request["do"])
+            do = request["do"]
+            handler = self._handlers.get(do)
         except (ValueError, KeyError, TypeError, RecursionError):
             return _failed(JitsuError("a request is one JSON object a line", hint='as in {"do": "ps"}'))
         if handler is None:
             known = ", ".join(sorted(self._handlers))
-            return _failed(JitsuError(f"there is no request {request['do']!r}", hint=f"there are: {known}"))
+            return _failed(JitsuError(f"there is no request {do!r}", hint=f"there are: {known}"))
+        request["by"] = str(caller)
         try:
-            return {"ok": True, "result": await handler(request)}
+            self._let_in(caller, request)
+            result = await handler(request)
+            return result if isinstance(result, AsyncGenerator) else {"ok": True, "result": result}
         except JitsuError as error:
             return _failed(error)
         except (KeyError, TypeError, ValueError) as error:
-            return _failed(JitsuError(f"request {request['do']!r} has a wrong or missing field: {error}"))
+            return _failed(JitsuError(f"request {do!r} has a wrong or missing field: {error}"))
+
+    def _let_in(self, caller: Caller, request: Request) -> None:
+        """Raises DaemonError for somebody who may not ask that."""
+        do, service = request["do"], request.get("service", "")
+        if not isinstance(service, str) or not is_name(service):
+            service = ""
+        try:
+            self._gatekeeper.check(caller, do)
+        except JitsuError:
+            log.warning("%s (process %d) may not %s %s", caller, caller.pid, do, service)
+            self._events.add(Kind.DENIED, service, by=str(caller), detail=do)
+            raise
+        if do not in LOOKS:
+            log.info("%s (process %d) asks: %s %s", caller, caller.pid, do, service)
+            self._events.add(Kind.ORDERED, service, by=str(caller), detail=do)
+
+
+async def _stream(items: AsyncGenerator[Any, None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send the items as they come, until there are no more or nobody is there."""
+    async with aclosing(items):
+        left = asyncio.create_task(reader.read(1))
+        coming = asyncio.ensure_future(anext(items))
+        try:
+            while True:
+                await asyncio.wait({left, coming}, return_when=asyncio.FIRST_COMPLETED)
+                if not coming.done():
+                    return
+                try:
+                    writer.write(_line({"ok": True, "result": coming.result()}))
+                except StopAsyncIteration:
+                    return
+                except JitsuError as error:
+                    writer.write(_line(_failed(error)))
+                    return
+                async with asyncio.timeout(LONGEST_SILENCE):
+                    await writer.drain()
+                coming = asyncio.ensure_future(anext(items))
+        finally:
+            left.cancel()
+            coming.cancel()
+            await asyncio.gather(left, coming, return_exceptions=True)
+
+
+def _line(answer: Request) -> bytes:
+    return json.dumps(answer).encode() + b"\n"
 
 
 def _encoded(answer: Request) -> Iterator[bytes]:
@@ -111,7 +197,7 @@ def _encoded(answer: Request) -> Iterator[bytes]:
     thousand services would keep a summon waiting."""
     rows = answer.get("result")
     if not isinstance(rows, list) or len(rows) <= ROWS_A_PIECE:
-        yield json.dumps(answer).encode() + b"\n"
+        yield _line(answer)
         return
     yield b'{"ok": true, "result": ['
     for first in range(0, len(rows), ROWS_A_PIECE):

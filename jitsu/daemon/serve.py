@@ -5,16 +5,22 @@ import gc
 import logging
 import os
 import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
-from jitsu.config import Config
+from jitsu.config import Config, ServiceConfig
 from jitsu.daemon.console_link import ConsoleLink
-from jitsu.daemon.control import SOCKET_NAME, ControlServer, Request
+from jitsu.daemon.control import SOCKET_NAME, ControlServer
 from jitsu.daemon.drivers import open_driver
+from jitsu.daemon.gatekeeper import Gatekeeper
+from jitsu.daemon.housekeeping import Housekeeping, first_roster
 from jitsu.daemon.lock import runtime_folder
 from jitsu.daemon.record_store import SqliteRecordStore
+from jitsu.daemon.requests import Requests
+from jitsu.daemon.store import SqliteStore, intending
 from jitsu.daemon.systemd import Systemd
 from jitsu.daemon.zones import BoardZones
 from jitsu.directory.enquiries import Limits
@@ -22,8 +28,10 @@ from jitsu.directory.forwarder import Forwarder
 from jitsu.directory.guestbook import Guestbook
 from jitsu.directory.server import DirectoryServer, listen
 from jitsu.domains.accelerator import Verdict, choose_accelerator
+from jitsu.domains.console import erase
 from jitsu.domains.driver import DomainEvent
-from jitsu.errors import HostError
+from jitsu.errors import HostError, JitsuError
+from jitsu.events import Kind
 from jitsu.network.bridge import BridgeSettings
 from jitsu.network.capability import missing_capabilities
 from jitsu.network.host import HostNetwork
@@ -36,8 +44,8 @@ from jitsu.synjitsu.sentinel import Sentinel
 log = logging.getLogger(__name__)
 
 
-def bridge_settings(config: Config) -> BridgeSettings:
-    """The bridge that a configuration asks for."""
+def bridge_settings(config: Config, *, begun: bool = False) -> BridgeSettings:
+    """The bridge that a configuration asks for; see `BridgeSettings` for `begun`."""
     network = config.network
     return BridgeSettings(
         network.bridge,
@@ -46,6 +54,7 @@ def bridge_settings(config: Config) -> BridgeSettings:
         uplink=network.uplink,
         existing=network.existing,
         address6=network.ipv6.address if network.ipv6 is not None else None,
+        begun=begun,
     )
 
 
@@ -54,9 +63,9 @@ class Daemon:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._zones = BoardZones(config)
         self._summoner: Summoner | None = None
         self._stop = asyncio.Event()
+        self._reread = asyncio.Event()
         self._verdict = Verdict("none", "")
 
     async def run(self) -> None:
@@ -66,6 +75,7 @@ class Daemon:
         systemd = Systemd()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reread.set)
         async with AsyncExitStack() as stack:
             runtime = stack.enter_context(runtime_folder(config.daemon.runtime))
             self._verdict = await asyncio.to_thread(choose_accelerator, config.daemon.state)
@@ -77,12 +87,22 @@ class Daemon:
             stack.callback(_remove_if_empty, domains)
             stack.push_async_callback(consoles.close)
             stack.push_async_callback(driver.close)
-            for service in config.services.values():
-                driver.check(spec_of(service, config.network))
 
-            network = HostNetwork(bridge_settings(config))
-            stack.push_async_callback(network.stop)
-            port = await network.start()
+            def check(service: ServiceConfig) -> None:
+                driver.check(spec_of(service, self._config.network))
+
+            store = SqliteStore(config.daemon.state)
+            stack.callback(store.close)
+            roster = first_roster(config, store, check)
+            config = roster.everybody
+            zones = BoardZones(config)
+
+            bridge = config.network.bridge
+            unmade = not config.network.existing and bridge not in (name for _, name in socket.if_nameindex())
+            with intending(store, f"bridge {bridge}", unmade) as begun:
+                network = HostNetwork(bridge_settings(config, begun=begun))
+                stack.push_async_callback(network.stop)
+                port = await network.start()
             stack.callback(os.close, port)
             budget = Budget(limits.memory, limits.guests, limits.vcpus)
             doorman = Doorman(limits)
@@ -110,11 +130,11 @@ class Daemon:
             sockets = systemd.dns or [sock for endpoint in config.dns.listen for sock in listen(*endpoint)]
             guestbook = None
             if config.dns.keys:
-                store = SqliteRecordStore(config.daemon.state)
-                stack.callback(store.close)
-                guestbook = Guestbook(config.dns.keys, store)
+                written = SqliteRecordStore(config.daemon.state)
+                stack.callback(written.close)
+                guestbook = Guestbook(config.dns.keys, written)
             directory = DirectoryServer(
-                self._zones.all,
+                zones.all,
                 summoner.question,
                 sockets=sockets,
                 limits=Limits(summons=limits.summons, answers=limits.answers),
@@ -129,8 +149,30 @@ class Daemon:
             await directory.start()
             sentinel.start()
             stack.callback(sentinel.stop)
+            logs = config.daemon.state / "console"
+
+            async def forget(service: str) -> None:
+                await consoles.heard_out(service)
+                await asyncio.to_thread(erase, logs, service)
+
+            housekeeping = Housekeeping(roster, store, summoner, zones, directory, check=check, erase=forget)
+
+            async def reload(by: str) -> dict[str, int]:
+                systemd.notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+                try:
+                    counts = await housekeeping.reload(by)
+                    self._config = housekeeping.config
+                    return counts
+                finally:
+                    systemd.notify("READY=1", f"STATUS={self._status_line()}")
+
             control = ControlServer(
-                runtime / SOCKET_NAME, self._handlers(summoner, consoles), ready_made=systemd.control
+                runtime / SOCKET_NAME,
+                Requests(summoner, housekeeping, consoles, self._verdict, reload).handlers(),
+                gatekeeper=Gatekeeper(config.daemon.operators, config.daemon.group),
+                events=summoner.events,
+                group=config.daemon.group,
+                ready_made=systemd.control,
             )
             await control.start()
             stack.push_async_callback(control.stop)
@@ -143,8 +185,10 @@ class Daemon:
                 summoner.keep_warm(),
                 systemd.stay_alive(),
                 systemd.report(self._status_line),
+                self._reload_when_told(reload),
             ):
                 stack.callback(asyncio.create_task(pastime).cancel)
+            summoner.events.add(Kind.STARTED, detail=f"{len(config.services)} services of {config.dns.zone}")
             where = ", ".join(
                 f"[{address}]:{number}" if ":" in address else f"{address}:{number}"
                 for address, number in directory.listening
@@ -154,41 +198,24 @@ class Daemon:
             systemd.notify("STOPPING=1", "STATUS=dismissing all guests")
             log.info("stopping")
 
+    async def _reload_when_told(self, reload: Callable[[str], Awaitable[object]]) -> None:
+        """At every SIGHUP, for ever."""
+        while True:
+            await self._reread.wait()
+            self._reread.clear()
+            try:
+                await reload("SIGHUP")
+            except JitsuError as error:
+                log.error("not reloaded, nothing changed: %s", error.message)
+                log.error("hint: %s", error.hint)
+
     def _happened(self, event: DomainEvent) -> None:
         if self._summoner is not None:
             self._summoner.happened(event)
 
     def _status_line(self) -> str:
-        serving = self._summoner.serving if self._summoner is not None else 0
-        return f"{serving} of {len(self._config.services)} services of {self._config.dns.zone} awake"
-
-    def _handlers(self, summoner: Summoner, consoles: ConsoleLink) -> dict[str, Any]:
-        async def ps(request: Request) -> Any:
-            return await summoner.rows()
-
-        async def trace(request: Request) -> Any:
-            service = str(request.get("service") or "")
-            if service:
-                summoner.tenant(service)
-            return [trace.record() for trace in summoner.traces.last(int(request.get("last", 1)), service)]
-
-        async def start(request: Request) -> None:
-            await summoner.start(str(request["service"]))
-
-        async def stop(request: Request) -> None:
-            await summoner.stop(str(request["service"]))
-
-        async def status(request: Request) -> Any:
-            return {
-                "pid": os.getpid(),
-                "consoled": consoles.pid,
-                "driver": self._config.daemon.driver,
-                "accelerator": self._verdict.accelerator,
-                "accelerator_reason": self._verdict.reason,
-                "zone": self._config.dns.zone,
-            }
-
-        return {"ps": ps, "trace": trace, "start": start, "stop": stop, "status": status}
+        serving, all_of_them = (self._summoner.serving, self._summoner.registered) if self._summoner else (0, 0)
+        return f"{serving} of {all_of_them} services of {self._config.dns.zone} awake"
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -35,6 +35,9 @@ BOARD = IPv4Address("10.77.0.1")
 FIRST_GUEST = IPv4Address("10.77.0.10")
 CLIENT = IPv4Address("10.77.0.200")
 UPLINK, CLIENT_LINK = "uplink0", "client0"
+Value = str | int | float | Sequence[str]
+"""What a key of a configuration can be set to."""
+
 PATIENCE = 20.0
 """Seconds that a daemon may take to begin or to end."""
 
@@ -226,7 +229,7 @@ def _toml(folder: Path, cast: Sequence[Cast], sections: Mapping[str, Mapping[str
     lines = []
     for name, keys in tables.items():
         lines.append(f"[{name}]")
-        # A text in JSON's quotes is one in TOML's, for all that is printable.
+        # What is in JSON's quotes and brackets is in TOML's, for all that is printable.
         lines += [f"{key} = {_value(value)}" for key, value in keys.items()]
     return "\n".join(lines) + "\n"
 

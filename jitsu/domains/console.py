@@ -156,6 +156,16 @@ class ConsoleReader:
             ) from None
 
 
+def erase(directory: Path, service: str) -> None:
+    """Remove the log of a service that is no more. Raises `HostError`."""
+    path = directory / f"{service}.log"
+    for file in (path, path.with_suffix(".log.1")):
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise HostError(f"console log {file}: {(error.strerror or str(error)).lower()}") from None
+
+
 def newest(lines: list[str], count: int | None, since: datetime | None = None) -> list[str]:
     """Of lines of a console the last `count`, or all, and none from before `since`."""
     if since is not None:

@@ -22,7 +22,8 @@ MAXIMUM_PORTS = 1024
 
 @dataclass(frozen=True, slots=True)
 class BridgeSettings:
-    """What the bridge shall be. `existing`: it is the administrator's own, only used and never changed or removed."""
+    """What the bridge shall be. `existing`: it is the administrator's own, only used and never changed or removed.
+    `begun`: an earlier daemon of this instance was killed while it made one, so one without an owner is ours."""
 
     name: str
     address: IPv4Interface
@@ -30,6 +31,7 @@ class BridgeSettings:
     uplink: str = ""
     existing: bool = False
     address6: IPv6Interface | None = None
+    begun: bool = False
 
     @property
     def alias(self) -> str:
@@ -73,9 +75,9 @@ def _raise(settings: BridgeSettings) -> tuple[int, bool]:
                     br_mcast_snooping=0,
                 )
                 found = _link(ip, settings.name)
-                ip.link("set", index=found["index"], ifalias=settings.alias)
             index = int(found["index"])
             if not settings.existing:
+                ip.link("set", index=index, ifalias=settings.alias)
                 # The bridge takes the smallest MAC of its ports as its own unless it is given one: it would change
                 # with every guest that comes and goes, and every client would have to learn it again.
                 ip.link("set", index=index, address=found.get_attr("IFLA_ADDRESS"), state="up")
@@ -102,11 +104,15 @@ def _check_owner(settings: BridgeSettings, found: Any) -> None:
             )
         if found.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") != "bridge":
             raise ResourceBusy(f"interface {settings.name} is not a bridge", hint="name a bridge in [network] bridge")
-    elif found is not None and found.get_attr("IFLA_IFALIAS") != settings.alias:
+    elif found is not None and not _is_ours(settings, found.get_attr("IFLA_IFALIAS")):
         raise ResourceBusy(
             f"an interface named {settings.name} exists already, and this jitsu did not make it",
             hint="choose another [network] bridge, or say [network] existing = true to use that one as it is",
         )
+
+
+def _is_ours(settings: BridgeSettings, alias: str | None) -> bool:
+    return alias == settings.alias or (alias is None and settings.begun)
 
 
 def _link(ip: Any, name: str) -> Any:

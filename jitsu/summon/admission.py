@@ -11,6 +11,10 @@ class Budget:
         self._memory, self._guests, self._vcpus = memory, guests, vcpus
         self._granted: dict[int, tuple[int, int]] = {}
 
+    def resize(self, memory: int, guests: int, vcpus: int) -> None:
+        """From now on there is so much. What is granted stays so, even if it is more."""
+        self._memory, self._guests, self._vcpus = memory, guests, vcpus
+
     @property
     def memory_used(self) -> int:
         """Bytes granted now, monitors included."""

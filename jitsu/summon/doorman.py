@@ -45,6 +45,10 @@ class Doorman:
         self._told: Counter[str] = Counter()
         self._complained = -_SILENCE
 
+    def limit(self, limits: LimitsConfig) -> None:
+        """From now on there is so much memory, and so many guests; the other limits are as they were."""
+        self._limits = limits
+
     def lets_wake(self, service: str, memory: int, key: Key, now: float) -> bool:
         """May this SYN start the service's guest, which has so many bytes of memory? It is a stranger's then."""
         insists = self._seen.again(service, key, now)

@@ -60,7 +60,8 @@ class Executor:
         self._spare = {settings.half(version).probe.packed for version in (4, 6)}
         self._network = network
         self._doorman = doorman
-        self._boot_limit = boot_limit
+        self.boot_limit = boot_limit
+        """Seconds in which a guest must be ready."""
         self._step = step
         self._tasks = Tasks()
         self._summoning: set[str] = set()
@@ -162,7 +163,7 @@ class Executor:
         holding.hear = lambda frame, to_guest: self._heard(tenant, holding, frame, to_guest)
 
     def _await_readiness(self, tenant: Tenant, holding: Holding) -> None:
-        limit = self._boot_limit
+        limit = self.boot_limit
         reason = f"not ready within {limit:g} s ([limits] boot)"
         loop = asyncio.get_running_loop()
         holding.deadline = loop.call_later(limit, lambda: self._step(tenant, machine.Overdue(reason)))

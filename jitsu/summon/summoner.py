@@ -9,11 +9,12 @@ from datetime import datetime
 from functools import partial
 from ipaddress import ip_address
 
-from jitsu.config import NetworkConfig, ServiceConfig, WarmConfig
+from jitsu.config import LimitsConfig, NetworkConfig, ServiceConfig, WarmConfig
 from jitsu.config.hours import within
 from jitsu.config.wake import wakes
 from jitsu.domains.driver import Domain, DomainEvent, Driver, Happening
 from jitsu.errors import DomainError, JitsuError
+from jitsu.events import Events, Kind
 from jitsu.network.datagrams import Datagram
 from jitsu.network.frames import Segment
 from jitsu.network.host import Network
@@ -23,6 +24,7 @@ from jitsu.summon.doorman import Doorman
 from jitsu.summon.executor import Executor
 from jitsu.summon.gathering import Gathering, needed
 from jitsu.summon.machine import Phase
+from jitsu.summon.news import news_of
 from jitsu.summon.tenant import Holding, Row, Tenant
 from jitsu.synjitsu.embryonic import Key, Verdict, key_of
 from jitsu.synjitsu.sentinel import Sentinel
@@ -59,9 +61,12 @@ class Summoner:
         *,
         boot_limit: float,
         warm: WarmConfig | None = None,
+        events: Events | None = None,
     ) -> None:
+        self.events = events if events is not None else Events()
         self._network = network
         self._doorman = doorman
+        self._budget = budget
         self._executor = Executor(
             settings,
             network,
@@ -73,13 +78,15 @@ class Summoner:
             step=self._step,
         )
         self._tenants = {name: Tenant(service, doorman.room) for name, service in services.items()}
-        self._timed = [tenant for tenant in self._tenants.values() if tenant.service.hours]
+        self._timed = {name: tenant for name, tenant in self._tenants.items() if tenant.service.hours}
         for tenant in self._tenants.values():
             if tenant.service.mode != "cold":
                 self._keep_warm(tenant)
         self._awake: dict[str, Tenant] = {}
         self._tokens = itertools.count(1)
         self._told: dict[int, Told] = {}
+        self.redefined: Callable[[ServiceConfig, ServiceConfig], None] = lambda before, after: None
+        """Called when another definition of a service comes into force, with the one before and the new one."""
 
     @property
     def sentinel(self) -> Sentinel:
@@ -206,7 +213,7 @@ class Summoner:
 
     def keep_hours(self, moment: datetime) -> None:
         """Start those whose hours it is. `moment` is what clocks show; one that was set just counts as it is now."""
-        for tenant in self._timed:
+        for tenant in self._timed.values():
             tenant.upkeep.look(within(tenant.service.hours, moment))
             if tenant.upkeep.kept and tenant.state.phase is Phase.ASLEEP and tenant.retry is None:
                 self._step(tenant, machine.Due("hours"))
@@ -270,9 +277,91 @@ class Summoner:
         return row
 
     @property
+    def registered(self) -> int:
+        """How many services there are."""
+        return len(self._tenants)
+
+    @property
     def serving(self) -> int:
         """How many services serve."""
         return sum(tenant.state.phase is Phase.SERVING for tenant in self._awake.values())
+
+    # Services that come, change and go.
+
+    def add(self, service: ServiceConfig) -> None:
+        """A new service, asleep."""
+        tenant = self._tenants[service.name] = Tenant(service, self._doorman.room)
+        self._guard(service)
+        self._mind(tenant)
+
+    def redefine(self, service: ServiceConfig) -> bool:
+        """Another definition for a service of that name. Its policy counts from now on, the rest as soon as no domain
+        of the old one is left: False if there is one."""
+        tenant = self.tenant(service.name)
+        if tenant.holding is None:
+            self._take_on(tenant, service)
+            return True
+        before, tenant.service = tenant.service, tenant.service.with_policy_of(service)
+        tenant.successor = service if tenant.service != service else None
+        self._mind(tenant)
+        self.redefined(before, tenant.service)
+        return tenant.successor is None
+
+    def pending(self) -> set[str]:
+        """The services of which a part of their definition waits for the end of the domain that they have."""
+        return {tenant.name for tenant in self._awake.values() if tenant.successor is not None}
+
+    def services(self) -> dict[str, ServiceConfig]:
+        """The definitions that are in force."""
+        return {name: tenant.service for name, tenant in self._tenants.items()}
+
+    def limit(self, limits: LimitsConfig) -> None:
+        """Other limits, for whatever starts from now on."""
+        self._executor.boot_limit = limits.boot
+        self._budget.resize(limits.memory, limits.guests, limits.vcpus)
+        self._doorman.limit(limits)
+
+    def in_use(self) -> dict[str, str]:
+        """The addresses and MACs that domains have now, and the service of each."""
+        having = [tenant.service for tenant in self._awake.values() if tenant.holding is not None]
+        return {own: service.name for service in having for own in (*map(str, service.addresses), service.mac)}
+
+    async def remove(self, name: str, reason: str) -> None:
+        """Dismiss a service and forget it; returns when nothing of it is left. Nobody can summon it meanwhile."""
+        tenant = self.tenant(name)
+        tenant.leaving = True
+        self._timed.pop(name, None)
+        self._executor.reset_held(tenant, reason)
+        await self.stop(name, reason)
+        self._executor.pools.forget(name)
+        self._executor.builder.discard(tenant.service)
+        self.sentinel.forget(name, tenant.service.addresses)
+        del self._tenants[name]
+
+    def _take_on(self, tenant: Tenant, service: ServiceConfig) -> None:
+        """From now on the service is so defined; there is no domain of it."""
+        before, tenant.service, tenant.successor = tenant.service, service, None
+        if (before.addresses, before.mac) != (service.addresses, service.mac):
+            # Nobody is there any more to whom these SYNs could be delivered.
+            self._executor.reset_held(tenant, "its address changed")
+            self.sentinel.forget(service.name, before.addresses)
+            self._guard(service)
+        self._mind(tenant)
+        self.redefined(before, service)
+
+    def _mind(self, tenant: Tenant) -> None:
+        """See to what a new definition wants beside summons: hours, a guest that always runs, spares."""
+        if tenant.service.hours:
+            self._timed[tenant.name] = tenant
+        else:
+            self._timed.pop(tenant.name, None)
+        self._keep_warm(tenant)
+        if tenant.service.mode == "running":
+            self._step(tenant, machine.Due("running"))
+
+    def _guard(self, service: ServiceConfig) -> None:
+        self.sentinel.guard(service.name, service.addresses, service.mac)
+        self.sentinel.announce_one(service.name, service.addresses)
 
     # Domains that outlived an earlier daemon.
 
@@ -299,6 +388,7 @@ class Summoner:
             self._executor.bury(tenant, f"it could not be adopted: {error}")
             return False
         self._keep_in_sight(tenant)
+        self.events.add(Kind.ADOPTED, tenant.name, domid=domain.domid, detail=tenant.state.phase.value)
         return True
 
     def _rests(self, tenant: Tenant, domain: Domain) -> bool:
@@ -315,14 +405,30 @@ class Summoner:
 
     def _want(self, tenant: Tenant, event: machine.Asked | machine.Knocked | machine.Ordered, at: float) -> None:
         """Somebody wants the guest, since `at`. What it does not set off now is set off when its domain has ended."""
+        if tenant.leaving:
+            self._turn_away(tenant, event)
+            return
         tenant.active = at
         lost_port = tenant.state.phase is Phase.SERVING and isinstance(event, machine.Knocked)
         if lost_port or tenant.state.phase in (Phase.ASLEEP, Phase.DISMISSING):
             tenant.wanted_since = tenant.wanted_since or at
         self._step(tenant, event)
 
+    def _turn_away(self, tenant: Tenant, event: machine.Asked | machine.Knocked | machine.Ordered) -> None:
+        """Nobody gets a service that is being removed."""
+        reason = "it is being removed"
+        if isinstance(event, machine.Knocked):
+            self._executor.reset_held(tenant, reason)
+        else:
+            self._told.pop(event.token)(reason)
+
     def _step(self, tenant: Tenant, event: machine.Event) -> None:
+        before = tenant.state.phase
         tenant.state, actions = machine.step(tenant.state, event, self._rest(tenant, event))
+        domid = tenant.holding.domid if tenant.holding is not None else 0
+        # Told before it has consequences, which are news of their own.
+        for kind, detail in news_of(before, event, actions, tenant.state):
+            self.events.add(kind, tenant.name, domid=domid, detail=detail)
         for action in actions:
             self._carry_out(tenant, action)
         self._keep_in_sight(tenant)
@@ -357,12 +463,15 @@ class Summoner:
                     self._told.pop(token)(problem)
             case machine.Serve():
                 self._executor.serve(tenant)
+                self._tell_ready(tenant)
             case machine.Dismiss(reason, keep):
                 self._executor.dismiss(tenant, reason, keep=keep)
             case machine.ResetHeld(reason):
                 self._executor.reset_held(tenant, reason)
             case machine.Bury(reason):
                 self._executor.bury(tenant, reason)
+                if tenant.successor is not None:
+                    self._take_on(tenant, tenant.successor)
 
     def _gather(self, tenant: Tenant) -> None:
         """Launch as soon as everybody whom the service depends on serves; they come side by side."""
@@ -391,6 +500,11 @@ class Summoner:
             tenant.gathering = None
             log.warning("%s: cannot be started: %s", tenant.name, reason)
             self._step(tenant, machine.Refused(reason))
+
+    def _tell_ready(self, tenant: Tenant) -> None:
+        if tenant.holding is not None and tenant.trace is not None:
+            taken = f"after {tenant.trace.record()['total_ms']:.1f} ms"
+            self.events.add(Kind.READY, tenant.name, domid=tenant.holding.domid, detail=taken)
 
     def _retry(self, tenant: Tenant) -> None:
         tenant.retry = None

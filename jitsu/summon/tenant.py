@@ -100,6 +100,10 @@ class Tenant:
     """Who wanted the last launch."""
     retry: asyncio.TimerHandle | None = None
     """Set while its next start, or the end of a pause, is waited for."""
+    successor: ServiceConfig | None = None
+    """What it will be defined as when the domain that it has now is gone."""
+    leaving: bool = False
+    """It is being removed, and nobody can have it."""
 
     @property
     def name(self) -> str:

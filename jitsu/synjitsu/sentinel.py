@@ -85,6 +85,11 @@ class Sentinel:
             for address, sleeper in addresses[first : first + _ANNOUNCED_AT_ONCE]:
                 self._send(announcement(sleeper.mac, address))
 
+    def announce_one(self, service: str, addresses: Iterable[IPv4Address | IPv6Address]) -> None:
+        """Tell everybody where one service is."""
+        for address in addresses:
+            self._send(announcement(self._by_service[service].mac, address.packed))
+
     def stop(self) -> None:
         asyncio.get_running_loop().remove_reader(self._fd)
 
@@ -94,6 +99,14 @@ class Sentinel:
         for address in addresses:
             self._by_address[address.packed] = sleeper
         self._by_service[service] = sleeper
+
+    def forget(self, service: str, addresses: Iterable[IPv4Address | IPv6Address]) -> None:
+        """Stand in for it no longer."""
+        sleeper = self._by_service.pop(service)
+        for address in addresses:
+            # Another one may have been given it already.
+            if self._by_address.get(address.packed) is sleeper:
+                del self._by_address[address.packed]
 
     def step_aside(self, service: str) -> None:
         """The gate is open: the guest answers enquiries itself, and what still arrives here has strayed."""

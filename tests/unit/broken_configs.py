@@ -23,7 +23,8 @@ SIX = '[network]\naddress6 = "fd77::1/64"\n' + SMALLEST
 
 BROKEN = {
     "not-toml": "[service.hello]\nkernel = hello.elf\n",
-    "no-service": "",
+    "group-bad": '[daemon]\ngroup = "the group"\n' + SMALLEST,
+    "operator-bad": '[daemon]\noperators = ["anna", ""]\n' + SMALLEST,
     "unknown-section": '[servce.hello]\nkernel = "k"\n',
     "unknown-key": SMALLEST + 'kernal = "k"\n',
     "unknown-key-of-daemon": '[daemon]\ninstanse = "edge"\n' + SMALLEST,

@@ -1,6 +1,6 @@
 """What tests of the command line share: what their daemon says, and what is printed."""
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from jitsu.trace import TraceRecord
@@ -46,6 +46,44 @@ TRACE: TraceRecord = {
         {"name": "deliver", "start_ms": 23.99, "ms": 0.01},
     ],
 }
+
+SERVICES: list[dict[str, Any]] = [
+    {"service": "hello", "origin": "file", "addresses": ["10.77.0.10"], "names": ["hello"], "kernel": "/boot/hello.elf"}
+    | {"memory": 16 << 20, "pending": False, "problem": ""},
+    {
+        "service": "shop",
+        "origin": "added",
+        "addresses": ["10.77.0.20", "fd77::20"],
+        "names": ["shop", "store"],
+        "kernel": "/boot/s.elf",
+    }
+    | {"memory": 8 << 20, "pending": True, "problem": ""},
+    {"service": "twin", "origin": "added", "addresses": [], "names": [], "kernel": "", "memory": 0, "pending": False}
+    | {"problem": "jitsu.db: [service.twin] has the same address 10.77.0.10 as [service.hello]"},
+]
+
+EVENTS: list[dict[str, Any]] = [
+    {"number": number, "time": 1_700_000_000.125 + number, "event": event, "service": service, "domid": domid}
+    | {"by": by, "detail": detail}
+    for number, (event, service, domid, by, detail) in enumerate(
+        [
+            ("started", "", 0, "", "2 services of jitsu.test"),
+            ("summoned", "hello", 0, "", "by dns"),
+            ("ready", "hello", 3, "", "after 24.0 ms"),
+            ("ordered", "hello", 0, "anna", "stop"),
+            ("dismissed", "hello", 3, "", "stopped by hand"),
+            ("added", "shop", 0, "anna", "10.77.0.20"),
+        ],
+        start=1,
+    )
+]
+
+
+async def each(items: list[Any]) -> AsyncGenerator[Any, None]:
+    """A stream that ends."""
+    for item in items:
+        yield item
+
 
 Printed = tuple[int, str, str]
 """Exit code, standard output, standard error."""

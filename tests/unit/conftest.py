@@ -12,7 +12,7 @@ import pytest
 from jitsu.cli.main import main
 from jitsu.daemon.control import SOCKET_NAME, ControlServer, Request
 from jitsu.errors import DomainError
-from tests.unit.command_line import ROWS, TRACE, Jitsu, Printed
+from tests.unit.command_line import EVENTS, ROWS, SERVICES, TRACE, Jitsu, Printed, each
 
 
 @pytest.fixture
@@ -67,16 +67,35 @@ def daemon(config: str, asked: list[Request]) -> Iterator[str]:
         return [TRACE] * request["last"] if request["service"] != "world" else []
 
     async def change(request: Request) -> None:
-        asked.append(request)
+        asked.append({key: value for key, value in request.items() if key != "by"})
         if request["service"] == "nobody":
             raise DomainError("there is no service nobody", hint="the services are: hello, world")
 
+    async def services(request: Request) -> Any:
+        return SERVICES
+
+    async def manage(request: Request) -> Any:
+        asked.append({key: value for key, value in request.items() if key != "by"})
+        return {"at_once": request.get("now", False), "added": 1, "changed": 2, "removed": 3, "services": 9}
+
+    async def events(request: Request) -> Any:
+        asked.append({key: value for key, value in request.items() if key != "by"})
+        return each(EVENTS) if request["follow"] else EVENTS
+
+    handlers = {
+        "ps": ps,
+        "trace": trace,
+        "start": change,
+        "stop": change,
+        "events": events,
+        "reload": manage,
+        "service-ls": services,
+        **dict.fromkeys(("service-add", "service-edit", "service-rm"), manage),
+    }
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    server = ControlServer(
-        Path(config).parent / SOCKET_NAME, {"ps": ps, "trace": trace, "start": change, "stop": change}
-    )
+    server = ControlServer(Path(config).parent / SOCKET_NAME, handlers)
     asyncio.run_coroutine_threadsafe(server.start(), loop).result()
     yield config
     asyncio.run_coroutine_threadsafe(server.stop(), loop).result()

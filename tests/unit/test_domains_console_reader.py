@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jitsu.domains.console import ConsoleReader, newest
+from jitsu.domains.console import ConsoleReader, erase, newest
 from jitsu.errors import HostError
 
 
@@ -90,3 +90,14 @@ def test_the_newest_by_number_and_by_time() -> None:
     assert newest(lines, 9) == newest(lines, None) == lines
     assert newest(lines, None, datetime(2026, 11, 23, 10, 0, 3, tzinfo=UTC)) == lines[3:]
     assert newest(lines, 1, datetime(2026, 11, 23, 12, 0, 2, 1000, timezone(timedelta(hours=2)))) == lines[4:]
+
+
+def test_what_is_kept_of_a_service_is_erased_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("hello.log", "hello.log.1", "hello-2.log"):
+        (tmp_path / name).write_text("x")
+    erase(tmp_path, "hello")
+    erase(tmp_path, "hello")
+    assert [path.name for path in tmp_path.iterdir()] == ["hello-2.log"]
+    (tmp_path / "folder.log").mkdir()
+    with pytest.raises(HostError, match=r"console log .*folder\.log: is a directory"):
+        erase(tmp_path, "folder")

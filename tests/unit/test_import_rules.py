@@ -16,6 +16,7 @@ FLOORS = {
     "jitsu.errors": 0,
     "jitsu.config": 0,
     "jitsu.trace": 0,
+    "jitsu.events": 0,
     "jitsu.artifacts": 0,
     "shfs": 0,
     "jitsu.xenstore": 1,

@@ -1,0 +1,141 @@
+"""What can be asked on the control socket, beside what a daemon is about: each request by its word.
+
+ps, top, status             what is
+trace, events               what was; events with `follow` is a stream
+start, stop                 one service
+service-add, -edit, -rm, -ls, reload
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from jitsu.daemon.console_link import ConsoleLink
+from jitsu.daemon.control import Handler, Request
+from jitsu.daemon.housekeeping import Housekeeping
+from jitsu.domains.accelerator import Verdict
+from jitsu.errors import DaemonError
+from jitsu.events import Event, EventRecord, Events
+from jitsu.summon.summoner import Summoner
+
+MOST_UNREAD = 1024
+"""Events that wait for somebody who follows them; who lets more of them wait is left behind."""
+
+
+class Requests:
+    """Answers requests about a daemon's services. `reload` reads the configuration again, on behalf of somebody."""
+
+    def __init__(
+        self,
+        summoner: Summoner,
+        housekeeping: Housekeeping,
+        consoles: ConsoleLink,
+        verdict: Verdict,
+        reload: Callable[[str], Awaitable[Any]],
+    ) -> None:
+        self._summoner = summoner
+        self._housekeeping = housekeeping
+        self._consoles = consoles
+        self._verdict = verdict
+        self._reread = reload
+
+    def handlers(self) -> dict[str, Handler]:
+        """Who answers which request."""
+        return {
+            "ps": self._ps,
+            "trace": self._trace,
+            "status": self._status,
+            "events": self._events,
+            "start": self._start,
+            "stop": self._stop,
+            "reload": self._reload,
+            "service-add": self._add,
+            "service-edit": self._edit,
+            "service-rm": self._remove,
+            "service-ls": self._list,
+        }
+
+    async def _ps(self, request: Request) -> Any:
+        return await self._summoner.rows()
+
+    async def _trace(self, request: Request) -> Any:
+        service = str(request.get("service") or "")
+        if service:
+            self._summoner.tenant(service)
+        return [trace.record() for trace in self._summoner.traces.last(int(request.get("last", 1)), service)]
+
+    async def _status(self, request: Request) -> Any:
+        return {
+            "pid": os.getpid(),
+            "consoled": self._consoles.pid,
+            "driver": self._housekeeping.config.daemon.driver,
+            "accelerator": self._verdict.accelerator,
+            "accelerator_reason": self._verdict.reason,
+            "zone": self._housekeeping.config.dns.zone,
+        }
+
+    async def _events(self, request: Request) -> Any:
+        since = float(request.get("since", 0))
+        if request.get("follow"):
+            return follow(self._summoner.events, since)
+        return [event.record() for event in self._summoner.events.since(since)]
+
+    async def _start(self, request: Request) -> None:
+        await self._summoner.start(str(request["service"]))
+
+    async def _stop(self, request: Request) -> None:
+        await self._summoner.stop(str(request["service"]))
+
+    async def _reload(self, request: Request) -> Any:
+        return await self._reread(request["by"])
+
+    async def _add(self, request: Request) -> None:
+        sections = request["services"]
+        if not isinstance(sections, dict) or not all(isinstance(keys, dict) for keys in sections.values()):
+            raise TypeError("services")
+        await self._housekeeping.add(sections, Path(str(request["source"])), request["by"])
+
+    async def _edit(self, request: Request) -> Any:
+        name, changes = str(request["service"]), request["changes"]
+        if not isinstance(changes, dict):
+            raise TypeError("changes")
+        at_once = await self._housekeeping.edit(name, changes, Path(str(request["source"])), request["by"])
+        if not at_once and request.get("now"):
+            await self._summoner.stop(name, f"its definition was changed by {request['by']}")
+            at_once = True
+        return {"at_once": at_once}
+
+    async def _remove(self, request: Request) -> None:
+        await self._housekeeping.remove(str(request["service"]), request["by"])
+
+    async def _list(self, request: Request) -> Any:
+        return self._housekeeping.rows()
+
+
+async def follow(events: Events, since: float) -> AsyncGenerator[EventRecord, None]:
+    """The events since then, and those to come. Raises DaemonError for a reader that is too slow."""
+    unread: asyncio.Queue[Event] = asyncio.Queue(MOST_UNREAD)
+    lost = 0
+
+    def heard(event: Event) -> None:
+        nonlocal lost
+        if lost or unread.full():
+            lost += 1
+        else:
+            unread.put_nowait(event)
+
+    kept = events.since(since)
+    unlisten = events.listen(heard)
+    try:
+        for event in kept:
+            yield event.record()
+        while not (lost and unread.empty()):
+            yield (await unread.get()).record()
+        raise DaemonError(
+            f"{lost} events or more were left out: they came faster than they were read",
+            hint="go on with: jitsu events -f --since 1m",
+        )
+    finally:
+        unlisten()
