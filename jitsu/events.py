@@ -100,6 +100,10 @@ class Events:
         """Those that are kept and not older than `moment`, Unix time in seconds; oldest first."""
         return [event for event in self._kept if event.time >= moment]
 
+    def last(self, count: int) -> list[Event]:
+        """The newest `count`, oldest first."""
+        return list(self._kept)[-count:] if count > 0 else []
+
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with every event from now on, until what is returned is called. It must not raise."""
         self._listeners.append(listener)

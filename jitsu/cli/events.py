@@ -40,18 +40,19 @@ def command(daemon: DaemonConfig, output: str, on: bool, since: datetime | None)
             print_json(events)
         else:
             for event in events:
-                click.echo(_line(event))
+                click.echo(line(event))
         return 0
     try:
         for event in follow(daemon.runtime, "events", since=moment_of, follow=True):
-            click.echo(json.dumps(event) if output == "json" else _line(event))
+            click.echo(json.dumps(event) if output == "json" else line(event))
     except KeyboardInterrupt:
         # The usual end of it, which needs no word.
         return 130
     raise DaemonError("the daemon has ended", hint="ask again when it runs: jitsu events --since 10m")
 
 
-def _line(event: EventRecord) -> str:
+def line(event: EventRecord) -> str:
+    """An event for people."""
     when = datetime.fromtimestamp(event["time"]).astimezone().strftime("%m-%d %H:%M:%S.%f")[:-3]
     kind = click.style(f"{event['event']:13}", fg=_COLOURS.get(event["event"]))
     subject = f"{event['service']} #{event['domid']}" if event["domid"] else event["service"]

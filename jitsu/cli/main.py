@@ -21,6 +21,7 @@ _COMMANDS = {
     "demo": ("jitsu.cli.demo", "See it work: private namespaces, real guests, a client, and a waterfall."),
     "doctor": ("jitsu.cli.doctor", "Look for what would keep jitsu from working here, with a cure for each finding."),
     "events": ("jitsu.cli.events", "Show what happened, and go on as it happens."),
+    "gc": ("jitsu.cli.gc", "Say what a dead daemon left on this host, and remove it."),
     "image": ("jitsu.cli.image", "Build guest images from their recipes, list them, look into them."),
     "logs": ("jitsu.cli.logs", "Show what guests printed on their consoles, and follow them."),
     "ps": ("jitsu.cli.ps", "List the services and the state of each."),
@@ -29,6 +30,7 @@ _COMMANDS = {
     "service": ("jitsu.cli.service", "Add, edit, remove and list services while the daemon runs."),
     "start": ("jitsu.cli.start", "Summon services by hand; returns when they serve."),
     "stop": ("jitsu.cli.stop", "Dismiss services by hand; returns when they are gone."),
+    "top": ("jitsu.cli.top", "Watch the guests that run, what they take, and what happens."),
     "trace": ("jitsu.cli.trace", "Show where the milliseconds of the last summons went."),
 }
 

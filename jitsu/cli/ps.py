@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     # Only a name for a dictionary, and with it would come half of the daemon.
     from jitsu.summon.tenant import Row
 
-_COLOURS = {
+STATE_COLOURS = {
     "serving": "green",
     "booting": "yellow",
     "starting": "yellow",
@@ -67,7 +67,7 @@ def command(daemon: DaemonConfig, output: str, verbose: bool, quiet: bool) -> No
     else:
         titles = _VERBOSE if verbose else _TITLES
         cells = [[shown[title] for title in titles] for shown in map(_shown, rows)]
-        click.echo(columns(titles, cells, paint={"STATE": _COLOURS}))
+        click.echo(columns(titles, cells, paint={"STATE": STATE_COLOURS}))
         for name, lines in consoles.items():
             if lines:
                 click.echo("\n" + click.style(f"{name}: what it printed last", bold=True))
@@ -91,12 +91,12 @@ def _shown(row: "Row") -> dict[str, str]:
         "DOMID": _known(row["domid"]),
         "PID": _known(row["pid"]),
         "MEMORY": f"{row['memory'] / (1 << 20):g} MiB",
-        "UP": "-" if row["up"] is None else _duration(row["up"]),
+        "UP": "-" if row["up"] is None else duration(row["up"]),
         "CONNECTIONS": str(row["connections"]),
         "HELD": str(row["held"]),
         "SUMMONS": str(row["summons"]),
         "CRASHES": str(row["crashes"]),
-        "RETRY": "-" if row["retry"] is None else _duration(row["retry"]),
+        "RETRY": "-" if row["retry"] is None else duration(row["retry"]),
         "NAMES": ",".join(row["names"]) or "-",
         "LAST END": row["last"] or "-",
     }
@@ -106,7 +106,8 @@ def _known(number: int | None) -> str:
     return "-" if number is None else str(number)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A duration as roughly as anybody wants it."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

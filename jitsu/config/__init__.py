@@ -4,7 +4,7 @@ Every finding names the file, the key and the way out. Sizes are bytes, times ar
 
     schema.py    what a configuration is
     table.py     one TOML table being read, key by key
-    sections.py  [daemon], [libvirt], [network], [dns], [limits], [warm]
+    sections.py  [daemon], [libvirt], [network], [dns], [limits], [warm], [metrics]
     keys.py      the file of keys that [dns] names
     service.py   [service.NAME]
     restart.py   its restart policy
@@ -26,6 +26,7 @@ from jitsu.config.schema import (
     KeyConfig,
     LibvirtConfig,
     LimitsConfig,
+    MetricsConfig,
     NetworkConfig,
     ServiceConfig,
     WarmConfig,
@@ -43,6 +44,7 @@ __all__ = [
     "KeyConfig",
     "LibvirtConfig",
     "LimitsConfig",
+    "MetricsConfig",
     "NetworkConfig",
     "Restart",
     "ServiceConfig",

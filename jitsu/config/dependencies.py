@@ -20,12 +20,18 @@ def check_dependencies(path: Path, services: Mapping[str, ServiceConfig]) -> Non
                     f"{path}: [service.{service.name}] depends on {name!r}, which is no service",
                     hint=f"the services are: {known}{', ...' if len(services) > _MOST_NAMED else ''}",
                 )
-    try:
-        TopologicalSorter({each.name: each.depends for each in services.values() if each.depends}).prepare()
-    except CycleError as error:
-        # Told from whoever waits to whoever is waited for.
-        circle = list(reversed(error.args[1]))
+    circle = circle_in(services)
+    if circle:
         raise ConfigError(
             f"{path}: [service.{circle[0]}] depends on itself: {' -> '.join(circle)}",
             hint="take one of them out of the other's depends",
-        ) from None
+        )
+
+
+def circle_in(services: Mapping[str, ServiceConfig]) -> list[str]:
+    """Services that wait for each other in a circle, from whoever waits to whoever is waited for, if there are any."""
+    try:
+        TopologicalSorter({each.name: each.depends for each in services.values() if each.depends}).prepare()
+    except CycleError as error:
+        return list(reversed(error.args[1]))
+    return []

@@ -11,7 +11,15 @@ from jitsu.config.claims import Claims
 from jitsu.config.dependencies import check_dependencies
 from jitsu.config.names import NAME
 from jitsu.config.schema import Config, DaemonConfig, DnsConfig, NetworkConfig, ServiceConfig
-from jitsu.config.sections import read_daemon, read_dns, read_libvirt, read_limits, read_network, read_warm
+from jitsu.config.sections import (
+    read_daemon,
+    read_dns,
+    read_libvirt,
+    read_limits,
+    read_metrics,
+    read_network,
+    read_warm,
+)
 from jitsu.config.service import absolute, read_service
 from jitsu.config.table import Setting, Table, parse, parse_text, text_of
 from jitsu.errors import ConfigError
@@ -90,21 +98,22 @@ class _Reader:
         dns = read_dns(self._table("dns"), network)
         limits = read_limits(self._table("limits"), daemon)
         warm = read_warm(self._table("warm"))
+        metrics = read_metrics(self._table("metrics"))
         claims = Claims(network, dns)
         services = {}
         for service in self._services(daemon, network, dns):
             claims.add(service, self._path)
             services[service.name] = service
         check_dependencies(self._path, services)
-        return Config(self._path, daemon, dns, network, limits, warm, services, libvirt)
+        return Config(self._path, daemon, dns, network, limits, warm, metrics, services, libvirt)
 
     def _check_sections(self) -> None:
-        known = ("daemon", "libvirt", "dns", "network", "limits", "warm", "service")
+        known = ("daemon", "libvirt", "dns", "network", "limits", "warm", "metrics", "service")
         for key in self._data:
             if key not in known:
                 raise ConfigError(
                     f"{self._path}: there is no section [{key}]",
-                    hint="the sections are: [daemon] [libvirt] [dns] [network] [limits] [warm] [service.NAME]",
+                    hint="the sections are: [daemon] [libvirt] [dns] [network] [limits] [warm] [metrics] [service.NAME]",
                 )
 
     def _table(self, name: str) -> Table:

@@ -20,8 +20,8 @@ _POLICY = (
 
 @dataclass(frozen=True, slots=True)
 class DaemonConfig:
-    """[daemon]: who this daemon is, where it keeps sockets (`runtime`) and what outlives a reboot (`state`), which driver
-    builds its domains (`qemu` or `libvirt`), the group whose members may ask it, and which of them may change things
+    """[daemon]: who this daemon is, where it keeps sockets (`runtime`) and what outlives a reboot (`state`), who builds
+    its domains (`driver`: `qemu` or `libvirt`), the group whose members may ask it, and which of them may change things
     (`operators`: users, or `*` for all)."""
 
     instance: str
@@ -126,6 +126,13 @@ class WarmConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """[metrics]: where metrics are served, or None: nowhere."""
+
+    listen: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceConfig:
     """[service.NAME]: a guest, the addresses it answers on (at least one), and when to let it go."""
 
@@ -190,6 +197,7 @@ class Config:
     network: NetworkConfig
     limits: LimitsConfig
     warm: WarmConfig
+    metrics: MetricsConfig
     services: Mapping[str, ServiceConfig]
     libvirt: LibvirtConfig = LibvirtConfig("qemu:///system")
 

@@ -25,6 +25,7 @@ from jitsu.config.schema import (
     Ipv6Config,
     LibvirtConfig,
     LimitsConfig,
+    MetricsConfig,
     NetworkConfig,
     WarmConfig,
 )
@@ -215,17 +216,22 @@ def _nameserver(table: Table, text: str) -> tuple[str, str]:
         table.wrong("nameservers", f"has no IPv4 address in {text!r}", f"add it: {name} 192.0.2.2")
 
 
-def _endpoint(table: Table, text: str) -> tuple[str, int]:
+def _endpoint(table: Table, text: str, example: str = "10.77.0.1:53 or [fd77::1]:53") -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     try:
         address = IPv6Address(host[1:-1]) if bracketed else IPv4Address(host)
     except AddressValueError:
-        hint = "write address and port, as in 10.77.0.1:53 or [fd77::1]:53"
-        table.wrong("listen", f"cannot be {text!r}", hint)
+        table.wrong("listen", f"cannot be {text!r}", f"write address and port, as in {example}")
     if not port.isdecimal() or len(port) > 5 or not 0 < int(port) < 65536:
-        table.wrong("listen", f"has no such port: {text!r}", "use a port from 1 to 65535, as in 10.77.0.1:53")
+        table.wrong("listen", f"has no such port: {text!r}", f"use a port from 1 to 65535, as in {example}")
     return str(address), int(port)
+
+
+def read_metrics(table: Table) -> MetricsConfig:
+    listen = table.text("listen", "")
+    table.done()
+    return MetricsConfig(_endpoint(table, listen, "127.0.0.1:9100") if listen else None)
 
 
 def read_limits(table: Table, daemon: DaemonConfig) -> LimitsConfig:

@@ -8,20 +8,54 @@ service-add, -edit, -rm, -ls, reload
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from jitsu.daemon.console_link import ConsoleLink
 from jitsu.daemon.control import Handler, Request
 from jitsu.daemon.housekeeping import Housekeeping
+from jitsu.daemon.usage import usage_of
 from jitsu.domains.accelerator import Verdict
 from jitsu.errors import DaemonError
 from jitsu.events import Event, EventRecord, Events
 from jitsu.summon.summoner import Summoner
+from jitsu.summon.tenant import Row
 
 MOST_UNREAD = 1024
 """Events that wait for somebody who follows them; who lets more of them wait is left behind."""
+
+
+class GuestRow(TypedDict):
+    """A service that is not asleep as `jitsu top` shows it. `cpu` is seconds of processor time of its monitor so far,
+    `resident` bytes that it has in memory, `memory` bytes that its guest may have."""
+
+    service: str
+    state: str
+    address: str
+    pid: int | None
+    up: float | None
+    memory: int
+    resident: int | None
+    cpu: float | None
+    connections: int
+    held: int
+    summons: int
+
+
+class TopRecord(TypedDict):
+    """One look at a daemon. `time` is in seconds, of a clock that only goes forward; `memory` are the bytes that are
+    granted, monitors included."""
+
+    time: float
+    zone: str
+    accelerator: str
+    services: int
+    memory: int
+    memory_limit: int
+    guests: list[GuestRow]
+    events: list[EventRecord]
 
 
 class Requests:
@@ -45,6 +79,7 @@ class Requests:
         """Who answers which request."""
         return {
             "ps": self._ps,
+            "top": self._top,
             "trace": self._trace,
             "status": self._status,
             "events": self._events,
@@ -74,6 +109,19 @@ class Requests:
             "accelerator": self._verdict.accelerator,
             "accelerator_reason": self._verdict.reason,
             "zone": self._housekeeping.config.dns.zone,
+        }
+
+    async def _top(self, request: Request) -> TopRecord:
+        rows = self._summoner.awake_rows()
+        return {
+            "time": time.monotonic(),
+            "zone": self._housekeeping.config.dns.zone,
+            "accelerator": self._verdict.accelerator,
+            "services": self._summoner.registered,
+            "memory": self._summoner.memory_granted,
+            "memory_limit": self._housekeeping.config.limits.memory,
+            "guests": [_guest(row) for row in rows],
+            "events": [event.record() for event in self._summoner.events.last(int(request.get("events", 0)))],
         }
 
     async def _events(self, request: Request) -> Any:
@@ -112,6 +160,23 @@ class Requests:
 
     async def _list(self, request: Request) -> Any:
         return self._housekeeping.rows()
+
+
+def _guest(row: Row) -> GuestRow:
+    usage = usage_of(row["pid"]) if row["pid"] is not None else None
+    return {
+        "service": row["service"],
+        "state": row["state"],
+        "address": row["address"],
+        "pid": row["pid"],
+        "up": row["up"],
+        "memory": row["memory"],
+        "resident": usage.resident if usage is not None else None,
+        "cpu": usage.cpu if usage is not None else None,
+        "connections": row["connections"],
+        "held": row["held"],
+        "summons": row["summons"],
+    }
 
 
 async def follow(events: Events, since: float) -> AsyncGenerator[EventRecord, None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jitsu.config import Claims, Config, ServiceConfig, define
-from jitsu.config.dependencies import check_dependencies
+from jitsu.config.dependencies import check_dependencies, circle_in
 from jitsu.daemon.store import Keys
 from jitsu.errors import ConfigError, JitsuError
 
@@ -50,10 +50,9 @@ class Roster:
                 self._take(name, keys, source)
             except ConfigError as error:
                 self._misfit(name, error, succeeds)
-        while (found := self._unfulfilled()) is not None:
-            name, error = found
-            self.remove(name)
-            self._misfit(name, error, succeeds)
+        while (unfulfilled := self._unfulfilled()) is not None:
+            self.remove(unfulfilled[0])
+            self._misfit(*unfulfilled, succeeds)
 
     @property
     def services(self) -> Mapping[str, ServiceConfig]:
@@ -148,14 +147,15 @@ class Roster:
         self.misfits[name] = error
 
     def _unfulfilled(self) -> tuple[str, ConfigError] | None:
-        """An added service whose dependencies cannot be, if there is one. Those of the file depend on each other only."""
+        """An added service whose dependencies cannot be, if there is one; the file's depend on each other only."""
         try:
             check_dependencies(self._source, self._services)
         except ConfigError as error:
-            dependent = [name for name in self._stored if self._services[name].depends]
-            missing = [name for name in dependent if not set(self._services[name].depends) <= self._services.keys()]
-            # In a circle, whoever came last.
-            return (missing or dependent)[-1], error
+            for name in self._stored:
+                if not set(self._services[name].depends) <= self._services.keys():
+                    return name, error
+            # Any of a circle will do; whoever is left of it depends on one that is gone then.
+            return circle_in(self._services)[0], error
         return None
 
     def _check_added(self, name: str, what: str) -> None:
@@ -181,7 +181,7 @@ class Roster:
 
 def check_changeable(running: Config, wanted: Config) -> None:
     """Raises ConfigError for a key that a daemon takes on only when it starts."""
-    for section in ("daemon", "libvirt", "dns", "network", "limits", "warm"):
+    for section in ("daemon", "libvirt", "dns", "network", "limits", "warm", "metrics"):
         for key in _different(getattr(running, section), getattr(wanted, section)):
             if key not in _CHANGEABLE.get(section, ()):
                 raise ConfigError(

@@ -18,6 +18,7 @@ from jitsu.daemon.drivers import open_driver
 from jitsu.daemon.gatekeeper import Gatekeeper
 from jitsu.daemon.housekeeping import Housekeeping, first_roster
 from jitsu.daemon.lock import runtime_folder
+from jitsu.daemon.metrics import Metrics, MetricsServer
 from jitsu.daemon.record_store import SqliteRecordStore
 from jitsu.daemon.requests import Requests
 from jitsu.daemon.store import SqliteStore, intending
@@ -166,6 +167,11 @@ class Daemon:
                 finally:
                     systemd.notify("READY=1", f"STATUS={self._status_line()}")
 
+            if config.metrics.listen is not None:
+                metrics = Metrics(summoner, budget, directory, sentinel, lambda: self._config.limits)
+                scraped = MetricsServer(config.metrics.listen, metrics.exposition)
+                stack.push_async_callback(scraped.stop)
+                await scraped.start()
             control = ControlServer(
                 runtime / SOCKET_NAME,
                 Requests(summoner, housekeeping, consoles, self._verdict, reload).handlers(),
@@ -180,6 +186,7 @@ class Daemon:
             gc.freeze()
             systemd.notify("READY=1", f"STATUS={self._status_line()}")
             for pastime in (
+                network.announce(),
                 sentinel.announce(),
                 summoner.watch_idleness(),
                 summoner.keep_warm(),

@@ -35,9 +35,6 @@ BOARD = IPv4Address("10.77.0.1")
 FIRST_GUEST = IPv4Address("10.77.0.10")
 CLIENT = IPv4Address("10.77.0.200")
 UPLINK, CLIENT_LINK = "uplink0", "client0"
-Value = str | int | float | Sequence[str]
-"""What a key of a configuration can be set to."""
-
 PATIENCE = 20.0
 """Seconds that a daemon may take to begin or to end."""
 

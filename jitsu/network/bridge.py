@@ -20,6 +20,10 @@ MAXIMUM_PORTS = 1024
 """BR_MAX_PORTS in the kernel's net/bridge/br_private.h."""
 
 
+_ALIAS = "jitsu:"
+"""What the alias of a bridge of ours begins with."""
+
+
 @dataclass(frozen=True, slots=True)
 class BridgeSettings:
     """What the bridge shall be. `existing`: it is the administrator's own, only used and never changed or removed.
@@ -36,7 +40,7 @@ class BridgeSettings:
     @property
     def alias(self) -> str:
         """The interface alias by which our own bridge is known."""
-        return f"jitsu:{self.instance}"
+        return f"{_ALIAS}{self.instance}"
 
 
 async def raise_bridge(settings: BridgeSettings) -> tuple[int, bool]:
@@ -54,6 +58,31 @@ async def remove_bridge(settings: BridgeSettings) -> None:
     """Remove the bridge if it is ours. An uplink is let go and stays up."""
     if not settings.existing:
         await asyncio.to_thread(_remove, settings)
+
+
+def bridges_of_ours() -> list[tuple[str, str]]:
+    """Name and instance of every bridge in this network namespace that a jitsu made."""
+    from pyroute2 import IPRoute
+
+    with IPRoute() as ip:
+        links = [(link.get_attr("IFLA_IFNAME"), link.get_attr("IFLA_IFALIAS") or "") for link in ip.get_links()]
+    return [(name, alias.removeprefix(_ALIAS)) for name, alias in links if alias.startswith(_ALIAS)]
+
+
+def remove_link(name: str) -> None:
+    """Remove an interface; one that is gone is no error. Raises JitsuError."""
+    from pyroute2 import IPRoute
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    try:
+        with IPRoute() as ip:
+            found = _link(ip, name)
+            if found is not None:
+                ip.link("del", index=found["index"])
+    except NetlinkError as error:
+        raise JitsuError(
+            f"bridge {name} cannot be removed: {error.args[-1]}", hint=f"remove it with: ip link delete {name}"
+        ) from error
 
 
 def _raise(settings: BridgeSettings) -> tuple[int, bool]:
@@ -169,16 +198,5 @@ def _take_uplink(ip: Any, index: int, settings: BridgeSettings) -> None:
 
 
 def _remove(settings: BridgeSettings) -> None:
-    from pyroute2 import IPRoute
-    from pyroute2.netlink.exceptions import NetlinkError
-
-    try:
-        with IPRoute() as ip:
-            found = _link(ip, settings.name)
-            if found is not None and found.get_attr("IFLA_IFALIAS") == settings.alias:
-                ip.link("del", index=found["index"])
-    except NetlinkError as error:
-        raise JitsuError(
-            f"bridge {settings.name} cannot be removed: {error.args[-1]}",
-            hint=f"remove it with: ip link delete {settings.name}",
-        ) from error
+    if (settings.name, settings.instance) in bridges_of_ours():
+        remove_link(settings.name)

@@ -6,9 +6,11 @@ bridge's entry for the guest's MAC at it, nothing gets in or out but broadcast i
 with it, and traffic falls back to the sentinel by itself.
 """
 
+import asyncio
 import errno
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2s
 from typing import Protocol
@@ -16,9 +18,13 @@ from typing import Protocol
 from jitsu.errors import HostError, JitsuError, ResourceBusy
 from jitsu.network.bridge import MAXIMUM_PORTS, BridgeSettings, raise_bridge, remove_bridge
 from jitsu.network.frames import mac_bytes
+from jitsu.network.neighbours import announcement
 from jitsu.network.netlink import GUEST_PORT, RESTING_PORT, SENTINEL_PORT, Netlink, PortFlags
 from jitsu.network.packet import Interest, PortSocket, Reader
 from jitsu.network.tap import open_tap
+
+_ANNOUNCE_INTERVAL = 2.0
+"""Seconds (RFC 5227 section 1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +75,7 @@ class HostNetwork:
 
     def __init__(self, settings: BridgeSettings) -> None:
         self._settings = settings
-        # Names of 15 characters at most: a tag of the instance, so that two daemons on a host never meet.
-        self._tag = blake2s(settings.instance.encode(), digest_size=3).hexdigest()
+        self._tag = _tag(settings.instance)
         self._netlink = Netlink()
         self._bridge = 0
         self._started = False
@@ -82,7 +87,7 @@ class HostNetwork:
         Raises ResourceBusy or HostError.
         """
         self._bridge, self._found = await raise_bridge(self._settings)
-        name = f"j{self._tag}s"
+        name = sentinel_name(self._settings.instance)
         fd = open_tap(name)
         try:
             self._plug(name, SENTINEL_PORT)
@@ -98,6 +103,21 @@ class HostNetwork:
         if self._started or not self._found:
             await remove_bridge(self._settings)
         self._netlink.close()
+
+    async def announce(self) -> None:
+        """Tell everybody at which MAC the bridge's own addresses are, twice as RFC 5227 section 2.3 has it. A bridge
+        that was made anew has another MAC than before, and clients would go on with the one they know for a minute."""
+        if self._settings.existing:
+            return
+        addresses = [each.ip for each in (self._settings.address, self._settings.address6) if each is not None]
+        for wait in (0.0, _ANNOUNCE_INTERVAL):
+            await asyncio.sleep(wait)
+            # Nobody waits for it: what the interface does not take now is said again.
+            with suppress(OSError), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+                sock.bind((self._settings.name, 0))
+                mac: bytes = sock.getsockname()[4]
+                for address in addresses:
+                    sock.send(announcement(mac, address.packed))
 
     def open_tap(self, domid: int) -> int:
         return open_tap(self._name(domid))
@@ -144,3 +164,13 @@ class HostNetwork:
                 hint="run as root, or with CAP_NET_ADMIN",
             ) from error
         return Port(name, ifindex)
+
+
+def sentinel_name(instance: str) -> str:
+    """The sentinel's tap, which is there as long as a daemon of that instance lives."""
+    return f"j{_tag(instance)}s"
+
+
+def _tag(instance: str) -> str:
+    """So that the taps of two daemons on a host never meet, in names of 15 characters at most."""
+    return blake2s(instance.encode(), digest_size=3).hexdigest()

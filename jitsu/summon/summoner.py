@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
@@ -285,6 +286,22 @@ class Summoner:
     def serving(self) -> int:
         """How many services serve."""
         return sum(tenant.state.phase is Phase.SERVING for tenant in self._awake.values())
+
+    @property
+    def memory_granted(self) -> int:
+        """Bytes that all domains have, monitors included."""
+        return self._budget.memory_used
+
+    def census(self) -> Counter[Phase]:
+        """How many services are in each state."""
+        found = Counter(dict.fromkeys(Phase, 0))
+        found.update(tenant.state.phase for tenant in self._awake.values())
+        found[Phase.ASLEEP] += len(self._tenants) - len(self._awake)
+        return found
+
+    def awake_rows(self) -> list[Row]:
+        """Those that are not asleep, as `jitsu ps` shows them."""
+        return [tenant.row() for tenant in self._awake.values()]
 
     # Services that come, change and go.
 

@@ -212,6 +212,13 @@ def test_a_bridge_whose_maker_was_killed_before_it_bore_his_name_is_taken_over(s
         assert database.execute("SELECT * FROM intents").fetchall() == []
 
 
+def test_clients_that_knew_the_bridge_find_the_one_that_a_restart_made(stage: Stage) -> None:
+    assert asked_of_dns(stage, "www", "TXT") == "0"
+    stage.stop_daemon()
+    stage.start_daemon()
+    assert asked_of_dns(stage, "www", "TXT") == "0"
+
+
 class TestOtherUsers:
     """Real users, as the kernel tells them apart. Member or not is decided by the rights of the socket's file."""
 

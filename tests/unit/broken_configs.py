@@ -23,6 +23,8 @@ SIX = '[network]\naddress6 = "fd77::1/64"\n' + SMALLEST
 
 BROKEN = {
     "not-toml": "[service.hello]\nkernel = hello.elf\n",
+    "metrics-nowhere": '[metrics]\nlisten = "9100"\n' + SMALLEST,
+    "metrics-port-bad": '[metrics]\nlisten = "127.0.0.1:0"\n' + SMALLEST,
     "group-bad": '[daemon]\ngroup = "the group"\n' + SMALLEST,
     "operator-bad": '[daemon]\noperators = ["anna", ""]\n' + SMALLEST,
     "unknown-section": '[servce.hello]\nkernel = "k"\n',

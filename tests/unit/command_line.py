@@ -79,6 +79,27 @@ EVENTS: list[dict[str, Any]] = [
 ]
 
 
+def _guest(service: str, state: str, pid: int | None, up: float | None, cpu: float | None) -> dict[str, Any]:
+    known = {"service": service, "state": state, "address": "10.77.0.10", "pid": pid, "up": up, "memory": 16 << 20}
+    resident = None if pid is None else 41 << 20
+    return {**known, "resident": resident, "cpu": cpu, "connections": 2, "held": 1, "summons": 7}
+
+
+TOPS: list[dict[str, Any]] = [
+    {"time": seconds, "zone": "board.example.org", "accelerator": "tcg", "services": 10_000, "memory": 112 << 20}
+    | {"memory_limit": 2 << 30, "events": EVENTS[-3:]}
+    | {
+        "guests": [
+            _guest("a-name-that-is-rather-long-for-a-service", "crash-looping", None, None, None),
+            _guest("hello", "serving", 4711, 61.4, 3.5 + cpu),
+            _guest("world", "booting", 4712, None, 0.25 + cpu * 2),
+        ]
+    }
+    for seconds, cpu in ((100.0, 0.0), (102.0, 0.5))
+]
+"""Two looks at the same guests."""
+
+
 async def each(items: list[Any]) -> AsyncGenerator[Any, None]:
     """A stream that ends."""
     for item in items:

@@ -1,8 +1,10 @@
 """The command line for tests: run in this process, before a daemon that only answers."""
 
 import asyncio
+import itertools
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from jitsu.cli.main import main
 from jitsu.daemon.control import SOCKET_NAME, ControlServer, Request
 from jitsu.errors import DomainError
-from tests.unit.command_line import EVENTS, ROWS, SERVICES, TRACE, Jitsu, Printed, each
+from tests.unit.command_line import EVENTS, ROWS, SERVICES, TOPS, TRACE, Jitsu, Printed, each
 
 
 @pytest.fixture
@@ -22,6 +24,16 @@ def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("TERM", "xterm-256color")
+
+
+@pytest.fixture
+def in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Times of day are those of Greenwich."""
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @pytest.fixture
@@ -82,7 +94,13 @@ def daemon(config: str, asked: list[Request]) -> Iterator[str]:
         asked.append({key: value for key, value in request.items() if key != "by"})
         return each(EVENTS) if request["follow"] else EVENTS
 
+    looks = itertools.cycle(TOPS)
+
+    async def top(request: Request) -> Any:
+        return next(looks)
+
     handlers = {
+        "top": top,
         "ps": ps,
         "trace": trace,
         "start": change,

@@ -74,7 +74,8 @@ def test_what_is_shown_is_the_same_configuration(jitsu: Jitsu, config: str) -> N
 
     assert code == 0
     assert load(Path(config)) == original
-    assert {"daemon", "libvirt", "dns", "network", "limits", "warm", "service"} == set(tomllib.loads(shown))
+    sections = {"daemon", "libvirt", "dns", "network", "limits", "warm", "metrics", "service"}
+    assert sections == set(tomllib.loads(shown))
     assert "\nboot = 15\n" in shown
 
 

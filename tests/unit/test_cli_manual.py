@@ -108,7 +108,9 @@ def keys_of(path: Path, section: str) -> set[str]:
     return set(caught.value.hint.removeprefix("the keys here are: ").split(", "))
 
 
-@pytest.mark.parametrize("section", ["daemon", "libvirt", "dns", "network", "limits", "warm", "service.name"])
+@pytest.mark.parametrize(
+    "section", ["daemon", "libvirt", "dns", "network", "limits", "warm", "metrics", "service.name"]
+)
 def test_every_key_is_in_the_manual_and_no_other(smallest: Path, section: str) -> None:
     told = sections("jitsu.toml.5", "SS")[f"[{section.replace('name', 'NAME')}]"]
 

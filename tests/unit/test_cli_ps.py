@@ -118,5 +118,6 @@ def test_ten_thousand_services_take_not_much_longer_than_ten(daemon: str, monkey
         return taken
 
     many = [{**ROWS[number % 2], "service": f"service-{number}"} for number in range(10_000)]
-    few = min(seconds(many[:10]) for _ in range(5))
-    assert min(seconds(many) for _ in range(5)) < 3 * few
+    # In turns: what else the machine does meets both.
+    rounds = [(seconds(many[:10]), seconds(many)) for _ in range(5)]
+    assert min(slow for _, slow in rounds) < 3 * min(fast for fast, _ in rounds)

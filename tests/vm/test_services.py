@@ -22,7 +22,6 @@ def jitsu(stage: Stage, *words: str) -> str:
 
 
 def test_an_added_service_is_summoned_edited_and_removed(stage: Stage, client: Client, hello: Path) -> None:
-    client.by_name(f"www.{ZONE}")
     before = belongings(stage)
     added = jitsu(stage, "service", "add", "late", f"kernel={hello}", "address=10.77.0.50", "memory=8 MiB")
     assert added == "late: added\n"
@@ -44,14 +43,9 @@ def test_an_added_service_is_summoned_edited_and_removed(stage: Stage, client: C
     assert (row(stage, "late")["address"], row(stage, "late")["memory"]) == ("10.77.0.51", 12 << 20)
     assert client.by_address("10.77.0.51").status == 200
 
-    # It outlives the daemon, and its guest is adopted as anybody's.
+    # It goes with everything it had, though somebody is connected to it.
     second = row(stage, "late")["pid"]
     assert second != first
-    stage.kill_daemon()
-    stage.start_daemon()
-    assert row(stage, "late")["pid"] == second
-
-    # And goes with everything it had, though somebody is connected to it.
     with inside(stage.client):
         visitor = socket.create_connection(("10.77.0.51", 80), timeout=10)
     with visitor:
@@ -62,6 +56,20 @@ def test_an_added_service_is_summoned_edited_and_removed(stage: Stage, client: C
     assert [each["service"] for each in stage.ask("ps")] == ["www", "shop"]
     nothing_is_left(stage, before)
     assert not list((stage.config.daemon.state / "console").glob("late.*"))
+
+
+def test_an_added_service_outlives_the_daemon_and_its_guest_is_adopted_as_anybodys(
+    stage: Stage, client: Client, hello: Path
+) -> None:
+    jitsu(stage, "service", "add", "late", f"kernel={hello}", "address=10.77.0.50", "memory=8 MiB")
+    assert client.by_name(f"late.{ZONE}").status == 200
+    alive = monitors(stage)
+    stage.kill_daemon()
+    stage.start_daemon()
+    assert monitors(stage) == alive
+    assert row(stage, "late")["state"] == "serving"
+    assert jitsu(stage, "service", "rm", "late") == "late: removed\n"
+    assert monitors(stage) == []
 
 
 def test_a_reload_changes_policy_under_a_guest_and_ends_the_one_that_is_gone(stage: Stage, client: Client) -> None:
