@@ -108,13 +108,11 @@ class _Reader:
         return Config(self._path, daemon, dns, network, limits, warm, metrics, services, libvirt)
 
     def _check_sections(self) -> None:
-        known = ("daemon", "libvirt", "dns", "network", "limits", "warm", "metrics", "service")
+        known = ("daemon", "libvirt", "dns", "network", "limits", "warm", "metrics")
         for key in self._data:
-            if key not in known:
-                raise ConfigError(
-                    f"{self._path}: there is no section [{key}]",
-                    hint="the sections are: [daemon] [libvirt] [dns] [network] [limits] [warm] [metrics] [service.NAME]",
-                )
+            if key not in (*known, "service"):
+                sections = " ".join(f"[{name}]" for name in (*known, "service.NAME"))
+                raise ConfigError(f"{self._path}: there is no section [{key}]", hint=f"the sections are: {sections}")
 
     def _table(self, name: str) -> Table:
         return Table(self._path, name, self._data.get(name, {}), self._settings)

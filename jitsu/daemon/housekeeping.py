@@ -101,7 +101,7 @@ class Housekeeping:
 
     def rows(self) -> list[ServiceRow]:
         """All services, and those that were added and do not fit beside the file."""
-        pending = self._summoner.pending()
+        pending = self._summoner.register.pending()
         rows = [self._row(service, service.name in pending) for service in self._roster.services.values()]
         return rows + [_misfit(name, error) for name, error in self._roster.misfits.items()]
 
@@ -179,7 +179,7 @@ class Housekeeping:
 
     async def _consider(self, services: Sequence[ServiceConfig], leaving: Sequence[str] = ()) -> None:
         """Raises JitsuError for what stands against services, those aside that are `leaving`."""
-        in_use = self._summoner.in_use()
+        in_use = self._summoner.register.in_use()
         for service in services:
             for own in (*map(str, service.addresses), service.mac):
                 holder = in_use.get(own, service.name)
@@ -205,7 +205,7 @@ class Housekeeping:
         self._summoner.redefined = usual
         self._bring_in(changes.added, by)
         if fresh_zones:
-            everybody = replace(self._roster.config, services=self._summoner.services())
+            everybody = replace(self._roster.config, services=self._summoner.register.services())
             self._zones = BoardZones(everybody)
             self._directory.zones = self._zones.all
         else:

@@ -79,7 +79,7 @@ class Metrics:
 
         yield InfoMetricFamily("jitsu_build", "What runs here.", value={"version": __version__})
         vms = GaugeMetricFamily("jitsu_vms", "Services by the state of their VM.", labels=["state"])
-        for phase, count in self._summoner.census().items():
+        for phase, count in self._summoner.register.census().items():
             vms.add_metric([phase.value], count)
         yield vms
         queries = CounterMetricFamily(

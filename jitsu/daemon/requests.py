@@ -112,12 +112,12 @@ class Requests:
         }
 
     async def _top(self, request: Request) -> TopRecord:
-        rows = self._summoner.awake_rows()
+        rows = self._summoner.register.awake_rows()
         return {
             "time": time.monotonic(),
             "zone": self._housekeeping.config.dns.zone,
             "accelerator": self._verdict.accelerator,
-            "services": self._summoner.registered,
+            "services": len(self._summoner.register),
             "memory": self._summoner.memory_granted,
             "memory_limit": self._housekeeping.config.limits.memory,
             "guests": [_guest(row) for row in rows],

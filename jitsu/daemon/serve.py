@@ -221,7 +221,9 @@ class Daemon:
             self._summoner.happened(event)
 
     def _status_line(self) -> str:
-        serving, all_of_them = (self._summoner.serving, self._summoner.registered) if self._summoner else (0, 0)
+        serving, all_of_them = (
+            (self._summoner.register.serving, len(self._summoner.register)) if self._summoner else (0, 0)
+        )
         return f"{serving} of {all_of_them} services of {self._config.dns.zone} awake"
 
 

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
@@ -26,6 +25,7 @@ from jitsu.summon.executor import Executor
 from jitsu.summon.gathering import Gathering, needed
 from jitsu.summon.machine import Phase
 from jitsu.summon.news import news_of
+from jitsu.summon.register import Register
 from jitsu.summon.tenant import Holding, Row, Tenant
 from jitsu.synjitsu.embryonic import Key, Verdict, key_of
 from jitsu.synjitsu.sentinel import Sentinel
@@ -35,11 +35,6 @@ log = logging.getLogger(__name__)
 
 IDLE_TICK = 0.25
 """Seconds between two looks for idle guests."""
-
-_ROWS_A_TURN = 256
-
-_MOST_NAMED = 20
-"""Services that an error names; there may be ten thousand."""
 
 Told = Callable[[str], None]
 """Called with an empty text when what was waited for happened, or with the reason why it never will."""
@@ -78,12 +73,10 @@ class Summoner:
             warm=warm or WarmConfig(),
             step=self._step,
         )
-        self._tenants = {name: Tenant(service, doorman.room) for name, service in services.items()}
-        self._timed = {name: tenant for name, tenant in self._tenants.items() if tenant.service.hours}
-        for tenant in self._tenants.values():
+        self.register = Register(services, doorman.room, self._executor.pools.warmth)
+        for tenant in self.register.tenants.values():
             if tenant.service.mode != "cold":
                 self._keep_warm(tenant)
-        self._awake: dict[str, Tenant] = {}
         self._tokens = itertools.count(1)
         self._told: dict[int, Told] = {}
         self.redefined: Callable[[ServiceConfig, ServiceConfig], None] = lambda before, after: None
@@ -103,11 +96,16 @@ class Summoner:
         """The last summons."""
         return self._executor.traces
 
+    @property
+    def memory_granted(self) -> int:
+        """Bytes that all domains have, monitors included."""
+        return self._budget.memory_used
+
     # What the world says.
 
     def question(self, service: str, client: str, arrived: float, done: Callable[[bool], None]) -> None:
         """A DNS question for the service's address: `done(True)` when resources are granted, else `done(False)`."""
-        tenant = self._tenants[service]
+        tenant = self.register.tenants[service]
         token = self._token(lambda problem: done(not problem))
         self._executor.vouch(tenant)
         self._want(tenant, machine.Asked(token), arrived)
@@ -118,7 +116,7 @@ class Summoner:
 
     def knocked(self, service: str, segment: Segment, frame: bytes) -> None:
         """A SYN at the sentinel: held, or passed on if it strayed, or not listened to."""
-        tenant = self._tenants[service]
+        tenant = self.register.tenants[service]
         now = time.monotonic()
         if tenant.state.phase is Phase.SERVING and self._executor.pass_on(tenant, segment, frame):
             return
@@ -156,7 +154,7 @@ class Summoner:
 
     def arrived(self, service: str, datagram: Datagram, frame: bytes) -> None:
         """A datagram or an echo request at the sentinel: held if it wakes the service and there is room, or dropped."""
-        tenant = self._tenants[service]
+        tenant = self.register.tenants[service]
         if not wakes(tenant.service.wake, datagram.protocol, datagram.port):
             return
         now = time.monotonic()
@@ -168,7 +166,7 @@ class Summoner:
 
     def strayed(self, service: str, frame: bytes) -> None:
         """A frame that was on its way to the sentinel when the gate was opened."""
-        holding = self._tenants[service].holding
+        holding = self.register.tenants[service].holding
         if holding is not None and holding.channel is not None:
             try:
                 holding.channel.send(frame)
@@ -177,7 +175,7 @@ class Summoner:
 
     def happened(self, event: DomainEvent) -> None:
         """What a domain did by itself."""
-        tenant = self._tenants.get(event.domain.service)
+        tenant = self.register.tenants.get(event.domain.service)
         if tenant is None or tenant.holding is None or tenant.holding.domid != event.domain.domid:
             self._executor.pools.happened(event)
             return
@@ -194,9 +192,9 @@ class Summoner:
             await asyncio.sleep(IDLE_TICK)
             self.keep_hours(datetime.now())
             now = time.monotonic()
-            needed_now = needed(self._awake.values())
+            needed_now = needed(self.register.awake.values())
             # Whoever sleeps costs nothing here, however many they are.
-            for tenant in list(self._awake.values()):
+            for tenant in list(self.register.awake.values()):
                 if tenant.name in needed_now or tenant.upkeep.kept:
                     tenant.active = now
                     continue
@@ -214,14 +212,14 @@ class Summoner:
 
     def keep_hours(self, moment: datetime) -> None:
         """Start those whose hours it is. `moment` is what clocks show; one that was set just counts as it is now."""
-        for tenant in self._timed.values():
+        for tenant in self.register.timed.values():
             tenant.upkeep.look(within(tenant.service.hours, moment))
             if tenant.upkeep.kept and tenant.state.phase is Phase.ASLEEP and tenant.retry is None:
                 self._step(tenant, machine.Due("hours"))
 
     async def keep_warm(self) -> None:
         """Start whoever shall always run, and keep the spares that the services' modes ask for, for ever."""
-        for tenant in list(self._tenants.values()):
+        for tenant in list(self.register.tenants.values()):
             if tenant.service.mode == "running":
                 self._step(tenant, machine.Due("running"))
         await self._executor.refill.run()
@@ -249,65 +247,22 @@ class Summoner:
 
     async def close(self) -> None:
         """Dismiss everybody, and wait for what is under way."""
-        await asyncio.gather(*(self.stop(name, "the daemon stops") for name in self._awake))
+        await asyncio.gather(*(self.stop(name, "the daemon stops") for name in self.register.awake))
         await self._executor.finished()
 
     def tenant(self, service: str) -> Tenant:
         """The service of that name. Raises DomainError if there is none."""
-        try:
-            return self._tenants[service]
-        except KeyError:
-            known = ", ".join(list(self._tenants)[:_MOST_NAMED]) + (", ..." if len(self._tenants) > _MOST_NAMED else "")
-            raise DomainError(f"there is no service {service}", hint=f"the services are: {known}") from None
+        return self.register.tenant(service)
 
     async def rows(self) -> list[Row]:
-        """Every service as `jitsu ps` shows it. Ten thousand are not looked at in one go."""
-        rows: list[Row] = []
-        for tenant in list(self._tenants.values()):
-            rows.append(self._row(tenant))
-            if not len(rows) % _ROWS_A_TURN:
-                await asyncio.sleep(0)
-        return rows
-
-    def _row(self, tenant: Tenant) -> Row:
-        row = tenant.row()
-        if tenant.service.mode in ("paused", "snapshot"):
-            row["warm"] = self._executor.pools.warmth(tenant.service)
-            if row["warm"] == "paused" and tenant.state.phase is Phase.ASLEEP:
-                row["state"] = "paused"
-        return row
-
-    @property
-    def registered(self) -> int:
-        """How many services there are."""
-        return len(self._tenants)
-
-    @property
-    def serving(self) -> int:
-        """How many services serve."""
-        return sum(tenant.state.phase is Phase.SERVING for tenant in self._awake.values())
-
-    @property
-    def memory_granted(self) -> int:
-        """Bytes that all domains have, monitors included."""
-        return self._budget.memory_used
-
-    def census(self) -> Counter[Phase]:
-        """How many services are in each state."""
-        found = Counter(dict.fromkeys(Phase, 0))
-        found.update(tenant.state.phase for tenant in self._awake.values())
-        found[Phase.ASLEEP] += len(self._tenants) - len(self._awake)
-        return found
-
-    def awake_rows(self) -> list[Row]:
-        """Those that are not asleep, as `jitsu ps` shows them."""
-        return [tenant.row() for tenant in self._awake.values()]
+        """Every service as `jitsu ps` shows it."""
+        return await self.register.rows()
 
     # Services that come, change and go.
 
     def add(self, service: ServiceConfig) -> None:
         """A new service, asleep."""
-        tenant = self._tenants[service.name] = Tenant(service, self._doorman.room)
+        tenant = self.register.add(service)
         self._guard(service)
         self._mind(tenant)
 
@@ -324,36 +279,22 @@ class Summoner:
         self.redefined(before, tenant.service)
         return tenant.successor is None
 
-    def pending(self) -> set[str]:
-        """The services of which a part of their definition waits for the end of the domain that they have."""
-        return {tenant.name for tenant in self._awake.values() if tenant.successor is not None}
-
-    def services(self) -> dict[str, ServiceConfig]:
-        """The definitions that are in force."""
-        return {name: tenant.service for name, tenant in self._tenants.items()}
-
     def limit(self, limits: LimitsConfig) -> None:
         """Other limits, for whatever starts from now on."""
         self._executor.boot_limit = limits.boot
         self._budget.resize(limits.memory, limits.guests, limits.vcpus)
         self._doorman.limit(limits)
 
-    def in_use(self) -> dict[str, str]:
-        """The addresses and MACs that domains have now, and the service of each."""
-        having = [tenant.service for tenant in self._awake.values() if tenant.holding is not None]
-        return {own: service.name for service in having for own in (*map(str, service.addresses), service.mac)}
-
     async def remove(self, name: str, reason: str) -> None:
         """Dismiss a service and forget it; returns when nothing of it is left. Nobody can summon it meanwhile."""
         tenant = self.tenant(name)
         tenant.leaving = True
-        self._timed.pop(name, None)
         self._executor.reset_held(tenant, reason)
         await self.stop(name, reason)
         self._executor.pools.forget(name)
         self._executor.builder.discard(tenant.service)
         self.sentinel.forget(name, tenant.service.addresses)
-        del self._tenants[name]
+        self.register.remove(name)
 
     def _take_on(self, tenant: Tenant, service: ServiceConfig) -> None:
         """From now on the service is so defined; there is no domain of it."""
@@ -368,10 +309,7 @@ class Summoner:
 
     def _mind(self, tenant: Tenant) -> None:
         """See to what a new definition wants beside summons: hours, a guest that always runs, spares."""
-        if tenant.service.hours:
-            self._timed[tenant.name] = tenant
-        else:
-            self._timed.pop(tenant.name, None)
+        self.register.keep_time(tenant)
         self._keep_warm(tenant)
         if tenant.service.mode == "running":
             self._step(tenant, machine.Due("running"))
@@ -392,7 +330,7 @@ class Summoner:
 
     def _fits(self, domain: Domain) -> bool:
         """Take over this domain if it can be."""
-        tenant = self._tenants.get(domain.service)
+        tenant = self.register.tenants.get(domain.service)
         if tenant is None or tenant.holding is not None or domain.fingerprint != tenant.service.fingerprint:
             log.info("%s: domain %d is of another configuration and is ended", domain.service, domain.domid)
             return False
@@ -404,7 +342,7 @@ class Summoner:
             log.warning("%s: domain %d cannot be adopted and is ended: %s", tenant.name, domain.domid, error)
             self._executor.bury(tenant, f"it could not be adopted: {error}")
             return False
-        self._keep_in_sight(tenant)
+        self.register.keep_in_sight(tenant)
         self.events.add(Kind.ADOPTED, tenant.name, domid=domain.domid, detail=tenant.state.phase.value)
         return True
 
@@ -448,7 +386,9 @@ class Summoner:
             self.events.add(kind, tenant.name, domid=domid, detail=detail)
         for action in actions:
             self._carry_out(tenant, action)
-        self._keep_in_sight(tenant)
+        self.register.keep_in_sight(tenant)
+        if tenant.state.phase in machine.AT_REST:
+            self._doorman.forget_stranger(tenant.name)
 
     def _rest(self, tenant: Tenant, event: machine.Event) -> machine.Rest:
         """What follows this event, if it is the end of a domain."""
@@ -499,7 +439,7 @@ class Summoner:
         now = time.monotonic()
         for name in tenant.service.depends:
             token = self._token(partial(self._gathered, tenant, gathering, name))
-            self._want(self._tenants[name], machine.Ordered(token, by_hand=False), now)
+            self._want(self.register.tenants[name], machine.Ordered(token, by_hand=False), now)
 
     def _gathered(self, tenant: Tenant, gathering: Gathering, name: str, problem: str) -> None:
         """Somebody whom the service depends on serves, or never will."""
@@ -539,15 +479,6 @@ class Summoner:
             self._executor.pools.know(tenant.service, lambda: tenant.state.phase is Phase.ASLEEP)
         except JitsuError as error:
             log.warning("%s: cannot be kept warm: %s", tenant.name, error)
-
-    def _keep_in_sight(self, tenant: Tenant) -> None:
-        """Know who is not asleep, or not for long, without looking at everybody."""
-        if tenant.state.phase in machine.AT_REST:
-            self._doorman.forget_stranger(tenant.name)
-        if tenant.state.phase is Phase.ASLEEP and tenant.retry is None:
-            self._awake.pop(tenant.name, None)
-        else:
-            self._awake[tenant.name] = tenant
 
     def _token(self, told: Told) -> int:
         token = next(self._tokens)

@@ -81,7 +81,7 @@ class House:
         return [zone.serial for zone in self.directory.zones]
 
     def served(self) -> list[str]:
-        return list(self.box.summoner.services())
+        return list(self.box.summoner.register.services())
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ class TestEditing:
         assert not await house.keeping.edit("shop", changes, HERE, "anna")
         assert house.store.services()["shop"] == {**SHOP, "names": ["shop", "store"], "address": "10.77.0.21"}
         assert house.address_of("store") == house.address_of("shop") == "10.77.0.20"
-        assert house.box.summoner.services()["shop"].idle == 60.0
+        assert house.box.summoner.register.services()["shop"].idle == 60.0
         assert [row["pending"] for row in house.keeping.rows()] == [False, False, False, True]
         await house.box.summoner.stop("shop")
         assert house.address_of("store") == house.address_of("shop") == "10.77.0.21"
@@ -152,10 +152,10 @@ class TestEditing:
                 house.bad_kernels.add("/boot/new")
             case "store":
                 house.store.full = True
-        before = house.keeping.rows(), dict(house.box.summoner.services())
+        before = house.keeping.rows(), dict(house.box.summoner.register.services())
         with pytest.raises(JitsuError):
             await house.keeping.edit("shop", changes, HERE, "anna")
-        assert (house.keeping.rows(), house.box.summoner.services()) == before
+        assert (house.keeping.rows(), house.box.summoner.register.services()) == before
         assert house.store.services() == {"shop": SHOP}
 
 
@@ -197,7 +197,7 @@ class TestReloading:
         assert counts == {"added": 1, "changed": 1, "removed": 2, "services": 3}
         assert sorted(house.served()) == ["hello", "new", "shop"]
         assert house.box.state("hello") == "serving"
-        assert house.box.summoner.services()["hello"].idle == 2.0
+        assert house.box.summoner.register.services()["hello"].idle == 2.0
         assert [house.address_of(name) for name in ("hello", "hi", "world", "new", "shop")] == [
             None,
             str(HELLO.address),
@@ -239,10 +239,10 @@ class TestReloading:
                 house.write(replace(new, address=HELLO.address + 10))
             case "in-use":
                 house.write(replace(HELLO, address=WORLD.address), replace(WORLD, address=HELLO.address))
-        before = house.keeping.rows(), house.box.summoner.services(), house.serials()
+        before = house.keeping.rows(), house.box.summoner.register.services(), house.serials()
         with pytest.raises(JitsuError):
             await house.keeping.reload("anna")
-        assert (house.keeping.rows(), house.box.summoner.services(), house.serials()) == before
+        assert (house.keeping.rows(), house.box.summoner.register.services(), house.serials()) == before
         assert house.box.state("world") == "serving"
         assert house.box.summoner.events.since(0)[-1].detail.startswith("failed, and nothing changed: ")
 

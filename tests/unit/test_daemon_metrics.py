@@ -67,7 +67,7 @@ async def test_every_state_and_every_event_is_there_from_the_beginning() -> None
     async with boxed() as box:
         found = samples(measured(box).exposition())
         assert {name for name in found if name.startswith("jitsu_vms")} == {
-            f"jitsu_vms{{state={phase}}}" for phase in box.summoner.census()
+            f"jitsu_vms{{state={phase}}}" for phase in box.summoner.register.census()
         }
         assert sum(value for name, value in found.items() if name.startswith("jitsu_vms")) == 3
         assert all(found[f"jitsu_events_total{{event={kind.value}}}"] == 0 for kind in Kind)

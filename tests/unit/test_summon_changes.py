@@ -50,7 +50,7 @@ class TestRemoving:
             await settled()
             with pytest.raises(BlockingIOError):
                 box.wire.recv(2048)
-            assert "hello" not in box.summoner.services()
+            assert "hello" not in box.summoner.register.services()
             with pytest.raises(DomainError, match="there is no service hello"):
                 box.summoner.tenant("hello")
             assert (Kind.DISMISSED, "hello", 1) in told(box)
@@ -111,10 +111,10 @@ class TestRedefining:
             found = redefinitions(box)
             after = replace(HELLO, idle=1.0, memory=32 << 20)
             assert not box.summoner.redefine(after)
-            assert box.summoner.pending() == {"hello"}
+            assert box.summoner.register.pending() == {"hello"}
             assert box.summoner.tenant("hello").service == replace(HELLO, idle=1.0)
             await box.summoner.stop("hello")
-            assert box.summoner.pending() == set()
+            assert box.summoner.register.pending() == set()
             assert [then for _, then in found] == [replace(HELLO, idle=1.0), after]
             await box.serve()
             assert box.driver.calls[-1].domid == 2
@@ -140,7 +140,7 @@ class TestRedefining:
             await box.serve()
             box.summoner.redefine(replace(HELLO, memory=32 << 20))
             assert box.summoner.redefine(HELLO)
-            assert box.summoner.pending() == set()
+            assert box.summoner.register.pending() == set()
 
     async def test_two_sleepers_swap_their_addresses(self) -> None:
         async with boxed() as box:
@@ -153,9 +153,9 @@ class TestRedefining:
 
     async def test_who_has_an_address_is_known(self) -> None:
         async with boxed() as box:
-            assert box.summoner.in_use() == {}
+            assert box.summoner.register.in_use() == {}
             await box.serve()
-            assert box.summoner.in_use() == dict.fromkeys(("10.77.0.10", "fd77::10", HELLO.mac), "hello")
+            assert box.summoner.register.in_use() == dict.fromkeys(("10.77.0.10", "fd77::10", HELLO.mac), "hello")
 
 
 class TestNews:
@@ -178,7 +178,7 @@ class TestNews:
             box.budget.resize(1, 1, 1)
             assert await refusal(box)
             assert (Kind.CRASHED, "hello", 1) in told(box)
-            assert told(box)[-1] == (Kind.REFUSED, "hello", 2)
+            assert told(box)[-1] == (Kind.REFUSED, "hello", 0)
 
     async def test_a_guest_that_never_gets_ready_is_dismissed_and_that_is_told(self) -> None:
         async with boxed(boot_limit=0.01) as box:

@@ -42,7 +42,7 @@ class WarmBox(Box):
             self.summoner.sentinel.guard(each.name, each.addresses, each.mac)
 
     def kept(self, name: str) -> str:
-        return self.summoner._row(self.summoner.tenant(name))["warm"]
+        return self.summoner.register.row(self.summoner.tenant(name))["warm"]
 
     def called(self, *methods: str) -> list[str]:
         return [call.method for call in self.driver.calls if call.method in methods]
@@ -72,7 +72,7 @@ SAVED = replace(HELLO, mode="snapshot")
 async def test_a_paused_service_is_booted_beforehand_and_resumed() -> None:
     async with warm_box(PAUSED) as box:
         await eventually(lambda: box.kept("hello") == "paused")
-        assert box.summoner._row(box.summoner.tenant("hello"))["state"] == "paused"
+        assert box.summoner.register.row(box.summoner.tenant("hello"))["state"] == "paused"
         assert box.network.resting == {1}
         assert box.budget.memory_used == COST
         box.knock()
