@@ -17,7 +17,7 @@ from jitsu.config import LimitsConfig
 from jitsu.directory.server import DirectoryServer
 from jitsu.errors import HostError, ResourceBusy
 from jitsu.events import Event, Kind
-from jitsu.summon.admission import Budget
+from jitsu.summon.doorman import Doorman
 from jitsu.summon.summoner import Summoner
 from jitsu.synjitsu.sentinel import Sentinel
 
@@ -39,7 +39,7 @@ class Metrics:
     def __init__(
         self,
         summoner: Summoner,
-        budget: Budget,
+        doorman: Doorman,
         directory: DirectoryServer,
         sentinel: Sentinel,
         limits: Callable[[], LimitsConfig],
@@ -49,7 +49,7 @@ class Metrics:
         # Times at which counters began are of OpenMetrics, and only noise in this format.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._summoner = summoner
-        self._budget = budget
+        self._doorman = doorman
         self._directory = directory
         self._sentinel = sentinel
         self._limits = limits
@@ -100,13 +100,21 @@ class Metrics:
         for name, count in asdict(self._sentinel.seen).items():
             frames.add_metric([name], count)
         yield frames
-        limits = self._limits()
+        refused = CounterMetricFamily("jitsu_syns_refused", "SYNs not listened to, by limit.", labels=["limit"])
+        for limit, count in self._doorman.refused.items():
+            refused.add_metric([limit], count)
+        yield refused
+        limits, budget = self._limits(), self._summoner.budget
         for name, told, value in (
-            ("jitsu_memory_granted_bytes", "Memory of all guests and their monitors.", self._budget.memory_used),
+            (
+                "jitsu_memory_granted_bytes",
+                "Memory of all guests and their monitors.",
+                budget.memory_used,
+            ),
             ("jitsu_memory_limit_bytes", "[limits] memory.", limits.memory),
-            ("jitsu_guests_granted", "Guests that run.", self._budget.guests_used),
+            ("jitsu_guests_granted", "Guests that run.", budget.guests_used),
             ("jitsu_guests_limit", "[limits] guests.", limits.guests),
-            ("jitsu_vcpus_granted", "Virtual processors of all guests.", self._budget.vcpus_used),
+            ("jitsu_vcpus_granted", "Virtual processors of all guests.", budget.vcpus_used),
             ("jitsu_vcpus_limit", "[limits] vcpus.", limits.vcpus),
         ):
             yield GaugeMetricFamily(name, told, value)

@@ -93,7 +93,7 @@ class Requests:
         }
 
     async def _ps(self, request: Request) -> Any:
-        return await self._summoner.rows()
+        return await self._summoner.register.rows()
 
     async def _trace(self, request: Request) -> Any:
         service = str(request.get("service") or "")
@@ -118,7 +118,7 @@ class Requests:
             "zone": self._housekeeping.config.dns.zone,
             "accelerator": self._verdict.accelerator,
             "services": len(self._summoner.register),
-            "memory": self._summoner.memory_granted,
+            "memory": self._summoner.budget.memory_used,
             "memory_limit": self._housekeeping.config.limits.memory,
             "guests": [_guest(row) for row in rows],
             "events": [event.record() for event in self._summoner.events.last(int(request.get("events", 0)))],

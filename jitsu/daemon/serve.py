@@ -168,7 +168,7 @@ class Daemon:
                     systemd.notify("READY=1", f"STATUS={self._status_line()}")
 
             if config.metrics.listen is not None:
-                metrics = Metrics(summoner, budget, directory, sentinel, lambda: self._config.limits)
+                metrics = Metrics(summoner, doorman, directory, sentinel, lambda: self._config.limits)
                 scraped = MetricsServer(config.metrics.listen, metrics.exposition)
                 stack.push_async_callback(scraped.stop)
                 await scraped.start()

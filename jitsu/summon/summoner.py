@@ -26,7 +26,7 @@ from jitsu.summon.gathering import Gathering, needed
 from jitsu.summon.machine import Phase
 from jitsu.summon.news import news_of
 from jitsu.summon.register import Register
-from jitsu.summon.tenant import Holding, Row, Tenant
+from jitsu.summon.tenant import Holding, Tenant
 from jitsu.synjitsu.embryonic import Key, Verdict, key_of
 from jitsu.synjitsu.sentinel import Sentinel
 from jitsu.trace import Traces
@@ -62,7 +62,7 @@ class Summoner:
         self.events = events if events is not None else Events()
         self._network = network
         self._doorman = doorman
-        self._budget = budget
+        self.budget = budget
         self._executor = Executor(
             settings,
             network,
@@ -95,11 +95,6 @@ class Summoner:
     def traces(self) -> Traces:
         """The last summons."""
         return self._executor.traces
-
-    @property
-    def memory_granted(self) -> int:
-        """Bytes that all domains have, monitors included."""
-        return self._budget.memory_used
 
     # What the world says.
 
@@ -254,10 +249,6 @@ class Summoner:
         """The service of that name. Raises DomainError if there is none."""
         return self.register.tenant(service)
 
-    async def rows(self) -> list[Row]:
-        """Every service as `jitsu ps` shows it."""
-        return await self.register.rows()
-
     # Services that come, change and go.
 
     def add(self, service: ServiceConfig) -> None:
@@ -282,7 +273,7 @@ class Summoner:
     def limit(self, limits: LimitsConfig) -> None:
         """Other limits, for whatever starts from now on."""
         self._executor.boot_limit = limits.boot
-        self._budget.resize(limits.memory, limits.guests, limits.vcpus)
+        self.budget.resize(limits.memory, limits.guests, limits.vcpus)
         self._doorman.limit(limits)
 
     async def remove(self, name: str, reason: str) -> None:

@@ -9,14 +9,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from jitsu import __version__
-from jitsu.config import LimitsConfig
 from jitsu.daemon import metrics
 from jitsu.daemon.metrics import LONGEST_HEAD, MOST_CONNECTIONS, Metrics, MetricsServer
 from jitsu.errors import HostError, ResourceBusy
 from jitsu.events import Kind
-from tests.unit.box import Box, boxed, eventually
-
-LIMITS = LimitsConfig(memory=512 << 20, guests=8, vcpus=64, boot=15.0, summons=32, answers=200, uids=range(0))
+from tests.unit.box import LIMITS, Box, boxed, eventually
 
 
 def samples(exposition: bytes) -> dict[str, float]:
@@ -31,7 +28,7 @@ def samples(exposition: bytes) -> dict[str, float]:
 
 def measured(box: Box) -> Metrics:
     directory = SimpleNamespace(stats={("udp", "NOERROR"): 3, ("udp", "dropped"): 1, ("tcp", "NXDOMAIN"): 2})
-    return Metrics(box.summoner, box.budget, directory, box.summoner.sentinel, lambda: LIMITS)  # type: ignore[arg-type]
+    return Metrics(box.summoner, box.doorman, directory, box.summoner.sentinel, lambda: LIMITS)  # type: ignore[arg-type]
 
 
 async def test_the_parts_are_counted() -> None:
@@ -60,6 +57,8 @@ async def test_the_parts_are_counted() -> None:
             assert found[f"jitsu_boot_seconds_bucket{{le=+Inf,stage={stage}}}"] == 2
         assert found["jitsu_boot_seconds_count{stage=deliver}"] == 1
         assert 0 < found["jitsu_boot_seconds_sum{stage=total}"] < 10
+        box.doorman.refuse("knocks")
+        assert samples(counted.exposition())["jitsu_syns_refused_total{limit=knocks}"] == 1
         assert found["process_resident_memory_bytes"] > 1 << 20
 
 
@@ -140,10 +139,13 @@ async def test_who_says_nothing_is_let_go(port: int, monkeypatch: pytest.MonkeyP
 
 async def test_more_than_a_few_at_a_time_are_turned_away(port: int) -> None:
     waiting = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_CONNECTIONS)]
-    # Those are accepted in turn: one that is answered was behind all of them.
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     assert await reader.read() == b""
-    for _, one in (*waiting, (reader, writer)):
+    writer.close()
+    # The others were there before it, and still are: nobody's patience had come to its end.
+    for there, one in waiting:
+        one.write(b"GET /metrics HTTP/1.1\r\n\r\n")
+        assert (await there.read()).endswith(b"x 1\n")
         one.close()
 
 

@@ -296,7 +296,7 @@ class TestDismissal:
         await eventually(lambda: box.state("world") == "booting")
         await box.summoner.close()
 
-        assert [row["state"] for row in await box.summoner.rows()] == ["asleep"] * 3
+        assert [row["state"] for row in await box.summoner.register.rows()] == ["asleep"] * 3
         assert box.driver.running == {}
         assert box.resets() == [5]
 

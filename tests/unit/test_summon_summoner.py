@@ -384,7 +384,7 @@ class TestPeople:
 
     async def test_every_service_has_a_row(self, box: Box) -> None:
         await box.serve()
-        rows = {row["service"]: row for row in await box.summoner.rows()}
+        rows = {row["service"]: row for row in await box.summoner.register.rows()}
 
         assert {name: row["state"] for name, row in rows.items()} == {
             "hello": "serving",
