@@ -285,3 +285,25 @@ async def test_what_always_runs_is_started_by_itself_and_never_idle() -> None:
         assert box.trace()["cause"] == "running"
         tenant = box.summoner.tenant("hello")
         assert not tenant.is_idle(1e6, tenant.active + 1e6)
+
+
+async def test_a_service_that_is_removed_takes_its_spare_and_its_saved_state_along() -> None:
+    async with warm_box(PAUSED, replace(SAVED, name="world", mac=WORLD.mac, address=WORLD.address)) as box:
+        await eventually(lambda: box.kept("hello") == "paused" and box.kept("world") == "blank")
+        await box.summoner.remove("hello", "removed")
+        await box.summoner.remove("world", "removed")
+        await eventually(lambda: box.driver.paused == {} and box.budget.guests_used == len(box.driver.blanks))
+        assert box.driver.running == {}
+        assert box.driver.states == set()
+
+
+async def test_a_service_that_is_added_is_kept_warm_or_running_as_it_says() -> None:
+    async with warm_box(replace(WORLD, mode="running")) as box:
+        await eventually(lambda: box.state("world") == "serving")
+        box.summoner.add(PAUSED)
+        await eventually(lambda: box.kept("hello") == "paused")
+        box.summoner.redefine(replace(PAUSED, mode="running"))
+        await eventually(lambda: box.state("hello") == "serving")
+        box.summoner.redefine(replace(WORLD, mode="cold"))
+        assert box.summoner.register.pending() == set()
+        assert box.state("world") == "serving"
