@@ -18,7 +18,7 @@ import pytest
 from dnslib import DNSRecord
 
 from jitsu.daemon.client import ask, follow
-from jitsu.daemon.store import FILE_NAME
+from jitsu.daemon.database import FILE_NAME
 from jitsu.demo.stage import BOARD, ZONE, Cast, Stage
 from jitsu.domains.probe_guest import pvh_elf
 from jitsu.errors import DaemonError

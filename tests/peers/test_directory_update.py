@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from jitsu.config import KeyConfig
+from jitsu.daemon.database import FILE_NAME
 from jitsu.daemon.record_store import SqliteRecordStore
 from jitsu.directory.guestbook import Guestbook
 from jitsu.directory.records import Srv, Txt
@@ -283,7 +284,7 @@ async def test_records_stay_when_their_service_is_edited_and_go_when_it_goes(boa
 
 
 async def test_a_disk_that_takes_nothing_is_servfail_and_nothing_is_changed(board: Board, tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "records.db") as other:
+    with sqlite3.connect(tmp_path / FILE_NAME) as other:
         other.execute("DROP TABLE records")
     assert await board.update("update add web.jitsu.test 30 TXT lost") == "update failed: SERVFAIL"
     assert await board.found("web.jitsu.test", "TXT") == {'TXT "configured"'}

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from jitsu.daemon.store import FILE_NAME, SCHEMA, MemoryStore, SqliteStore, Store, intending
+from jitsu.daemon.database import FILE_NAME, SCHEMA
+from jitsu.daemon.store import MemoryStore, SqliteStore, Store, intending
 from jitsu.errors import HostError
 
 KEYS = {"kernel": "/boot/hello.elf", "address": "10.77.0.20", "idle": 2.5, "names": ["shop", "@"]}
@@ -135,8 +136,8 @@ class TestTheFile:
         # As large as it is now, and no larger: what a full disk is to SQLite.
         with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
             [pages] = database.execute("PRAGMA page_count").fetchone()
-        assert store._database is not None
-        store._database.execute(f"PRAGMA max_page_count = {pages}")
+        with store._database.use() as connection:
+            connection.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(HostError, match="database or disk is full"):
             store.put_services({f"s{number}": {"cmdline": "x" * 900} for number in range(50)})
         assert store.services() == {"shop": KEYS}
