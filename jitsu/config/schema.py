@@ -13,7 +13,7 @@ from jitsu.config.wake import TCP, Trigger
 
 _POLICY = (
     *("names", "ttl", "txt", "srv", "idle", "linger"),
-    *("restart", "backoff", "crashes", "depends", "hours", "wake", "mode"),
+    *("restart", "backoff", "crashes", "depends", "hours", "wake", "dismiss", "patience", "mode"),
 )
 """Keys of a service that may change under a running guest."""
 
@@ -166,6 +166,9 @@ class ServiceConfig:
     """When it is kept running."""
     wake: tuple[Trigger, ...] = TCP
     """Packets that wake it; a DNS question always does."""
+    dismiss: str = "end"
+    """`end`, or `ask`: the guest first, which has `patience` seconds to shut down."""
+    patience: float = 10.0
     address6: IPv6Address | None = None
     mode: str = "cold"
     """`cold`, `snapshot`, `paused` or `running`: what is kept of the guest while nobody wants it."""

@@ -20,6 +20,7 @@ _MACHINES = ("microvm", "q35")
 _READY = ("told", "probe")
 _MODES = ("cold", "snapshot", "paused", "running")
 _FILES = ("kernel", "initrd")
+_DISMISS = ("end", "ask")
 _SRV = re.compile(r"_[a-z0-9-]{1,15}\._(?:tcp|udp)")
 
 
@@ -64,6 +65,8 @@ def read_service(
         address6=address6,
         depends=table.texts("depends", ()),
         hours=tuple(_hours(table, text) for text in table.texts("hours", ())),
+        dismiss=table.choice("dismiss", "end", _DISMISS),
+        patience=table.seconds("patience", 10, 0.1),
         wake=tuple(_trigger(table, text) for text in table.texts("wake", ("tcp",))),
     )
     if len(service.cmdline) > 1024 or not service.cmdline.isprintable():

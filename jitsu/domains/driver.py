@@ -66,6 +66,14 @@ class DomainEvent:
     detail: str = ""
 
 
+class Ending(StrEnum):
+    """How far one had to go to end a domain, in words for people."""
+
+    SHUT_DOWN = "it shut down when asked"
+    ENDED = "it was ended"
+    KILLED = "it had to be killed"
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a driver can do on this host. `accelerator` is `kvm`, `tcg`, `xen` or `none`."""
@@ -108,8 +116,11 @@ class Driver(Protocol):
     def saver(self) -> "Saver | None":
         """Who saves and restores states; None where this hypervisor's cannot be."""
 
-    async def destroy(self, domain: Domain) -> None:
-        """End the domain. Returns when nothing of it is left; a domain that is gone already is no error."""
+    async def destroy(self, domain: Domain, patience: float = 0.0) -> Ending:
+        """End the domain. Returns when nothing of it is left; a domain that is gone already is no error.
+
+        With `patience` the guest is asked first, and has so many seconds to shut down.
+        """
 
     async def adopt(self) -> list[Domain]:
         """Take over every domain of this instance that outlived an earlier daemon, console and readiness included.

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from jitsu.domains.driver import Capabilities, Domain, DomainEvent, DomainSpec, Happening, Listener, Saver
+from jitsu.domains.driver import Capabilities, Domain, DomainEvent, DomainSpec, Ending, Happening, Listener, Saver
 from jitsu.errors import DomainError, JitsuError
 
 
@@ -19,18 +19,22 @@ class Behaviour:
     """Raised instead of building the domain."""
     build_time: float = 0.0
     """Seconds that `prepare`, `launch` and `blank` take."""
+    obeys: bool = True
+    """Whether they shut down when they are asked to."""
     wake_time: float | None = 0.0
     """Seconds from a resume or a restore to its being ready again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A method of the driver that was called, for which domain of which service; `taps` as they were given."""
+    """A method of the driver that was called, for which domain of which service; `taps` and `patience` as they were
+    given."""
 
     method: str
     service: str
     domid: int
     taps: tuple[int, ...] = ()
+    patience: float = 0.0
 
 
 @dataclass(slots=True)
@@ -126,9 +130,10 @@ class FakeDriver:
     def prune(self, specs: Iterable[DomainSpec]) -> None:
         self.states &= {spec.service for spec in specs}
 
-    async def destroy(self, domain: Domain) -> None:
-        self.calls.append(Call("destroy", domain.service, domain.domid))
+    async def destroy(self, domain: Domain, patience: float = 0.0) -> Ending:
+        self.calls.append(Call("destroy", domain.service, domain.domid, patience=patience))
         self._remove(domain)
+        return Ending.SHUT_DOWN if patience and self._behaviour(domain.service).obeys else Ending.ENDED
 
     async def adopt(self) -> list[Domain]:
         self.calls.append(Call("adopt", "", 0))

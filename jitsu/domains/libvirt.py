@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from typing import Any
 from jitsu.domains.accelerator import Verdict, find_qemu
 from jitsu.domains.console_files import ConsoleFiles, consoles_in
 from jitsu.domains.console_keeper import UNSEEN, Consoles
-from jitsu.domains.driver import Capabilities, Domain, DomainSpec, Listener
+from jitsu.domains.driver import Capabilities, Domain, DomainSpec, Ending, Listener
 from jitsu.domains.kernel import recognise
 from jitsu.domains.libvirt_connection import LibvirtConnection
 from jitsu.domains.libvirt_process import LibvirtProcess, process_of
@@ -69,7 +70,7 @@ class LibvirtDriver:
         self._libvirt = LibvirtConnection(uri, self._ends_because, self._libvirt_is_back)
         self._processes: dict[int, LibvirtProcess] = {}
         self._building: set[int] = set()
-        self._sweep: asyncio.Task[None] | None = None
+        self._sweep: asyncio.Task[Any] | None = None
 
     async def open(self) -> None:
         """Connect, and have libvirt look at QEMU now: when it has not yet, that takes it seconds.
@@ -125,10 +126,17 @@ class LibvirtDriver:
     def saver(self) -> None:
         """None: a state that libvirt saves belongs to one domain and one tap, and is no copy for many."""
 
-    async def destroy(self, domain: Domain) -> None:
+    async def destroy(self, domain: Domain, patience: float = 0.0) -> Ending:
         process = self._processes.get(domain.domid)
-        if process is not None and process.domain.handle == domain.handle:
-            await self._end(process)
+        if process is None or process.domain.handle != domain.handle:
+            return Ending.ENDED
+
+        async def power_button() -> None:
+            await self._libvirt.call(_subject(domain), _power_button(process.uuid))
+
+        if patience and await process.shut_down(patience, power_button):
+            return Ending.SHUT_DOWN
+        return Ending.KILLED if await self._end(process) is signal.SIGKILL else Ending.ENDED
 
     async def adopt(self) -> list[Domain]:
         """Take over the domains of this instance that libvirt runs; end those that were not finished."""
@@ -230,12 +238,13 @@ class LibvirtDriver:
 
     # Ending.
 
-    async def _end(self, process: LibvirtProcess) -> None:
-        """End a domain through libvirt, or, where libvirt cannot, by a signal to its process. Raises `DomainError`."""
+    async def _end(self, process: LibvirtProcess) -> signal.Signals:
+        """End a domain through libvirt, or, where libvirt cannot, by a signal to its process, and by which. Raises
+        `DomainError`."""
         process.dismiss()
         with suppress(DomainError):
             await self._libvirt.call(_subject(process.domain), _destruction(process.uuid))
-        await process.destroy()
+        return await process.destroy()
 
     def _forget(self, domain: Domain) -> None:
         end = self._processes.pop(domain.domid).end
@@ -340,6 +349,10 @@ def _was_laid_to_rest(domain: Any) -> bool:
 
 def _destruction(uuid: str) -> Callable[[Any], Any]:
     return lambda libvirt: libvirt.lookupByUUIDString(uuid).destroy()
+
+
+def _power_button(uuid: str) -> Callable[[Any], Any]:
+    return lambda libvirt: libvirt.lookupByUUIDString(uuid).shutdown()
 
 
 def _resumption(uuid: str) -> Callable[[Any], Any]:

@@ -22,7 +22,7 @@ from jitsu.domains.accelerator import KVM, Verdict, find_qemu
 from jitsu.domains.confinement import SPARE_FILE_SIZE, Confinement
 from jitsu.domains.console_files import ConsoleFiles, consoles_in, users_in
 from jitsu.domains.console_keeper import UNSEEN, Consoles
-from jitsu.domains.driver import Capabilities, Domain, DomainSpec, Listener, Saver
+from jitsu.domains.driver import Capabilities, Domain, DomainSpec, Ending, Listener, Saver
 from jitsu.domains.guest_users import GuestUsers, as_user
 from jitsu.domains.kernel import recognise
 from jitsu.domains.qemu_adoption import pidfd_of, survivors, tenant_of
@@ -200,10 +200,18 @@ class QemuDriver:
     def prune(self, specs: Iterable[DomainSpec]) -> None:
         self._snapshots().prune(specs)
 
-    async def destroy(self, domain: Domain) -> None:
+    async def destroy(self, domain: Domain, patience: float = 0.0) -> Ending:
+        """End QEMU by SIGTERM, then SIGKILL. A guest is asked by a line on its ready port, and by its power button."""
         process = self._processes.get(domain.domid)
-        if process is not None and process.domain.handle == domain.handle:
-            await process.destroy()
+        if process is None or process.domain.handle != domain.handle:
+            return Ending.ENDED
+
+        async def power_button() -> None:
+            await (await process.monitor()).execute("system_powerdown")
+
+        if patience and await process.shut_down(patience, power_button):
+            return Ending.SHUT_DOWN
+        return Ending.KILLED if await process.destroy() is signal.SIGKILL else Ending.ENDED
 
     async def adopt(self) -> list[Domain]:
         """Take over the QEMU processes of this instance and user that answer on all their sockets; kill the others."""

@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,9 @@ from jitsu.errors import DomainError, HostError, ResourceBusy
 
 PATIENCE = 2.0
 """Seconds that QEMU has to end by itself before it is killed."""
+
+ASKED_EVERY = 2.0
+"""Seconds after which a guest is asked again to shut down."""
 
 FILE_KINDS = ("qmp", "ready", "stderr", "tenant")
 """The names after the dot of a domain's files; those of its console are `ConsoleFiles`."""
@@ -240,8 +243,29 @@ class QemuProcess:
             self._qmp.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._qmp
 
-    async def destroy(self, *signals: signal.Signals) -> None:
-        """End the process by each of `signals` (SIGTERM, then SIGKILL), waiting `PATIENCE` seconds for each to work.
+    async def shut_down(self, within: float, power_button: Callable[[], Awaitable[object]]) -> bool:
+        """Ask the guest to shut down, and wait up to `within` seconds for the process to be gone. Is it?
+
+        It is asked again and again: one that has just begun to serve may not listen to its button yet.
+        `power_button` presses it, and may raise `DomainError`. Nothing more is reported.
+        """
+        self.silence()
+        self._dismissed = True
+        deadline = self._loop.time() + within
+        while (left := deadline - self._loop.time()) > 0:
+            if self._ready is not None:
+                self._ready.stop()
+            # Not every machine has one, and a monitor that does not answer is ended soon.
+            with suppress(DomainError, TimeoutError):
+                async with asyncio.timeout(left):
+                    await power_button()
+            if await self.ended(within=min(ASKED_EVERY, max(0.0, deadline - self._loop.time()))):
+                return True
+        return False
+
+    async def destroy(self, *signals: signal.Signals) -> signal.Signals:
+        """End the process by each of `signals` (SIGTERM, then SIGKILL), waiting `PATIENCE` seconds for each to work;
+        the one that did.
 
         Nothing more is reported. Raises `DomainError` if the process survives.
         """
@@ -250,7 +274,7 @@ class QemuProcess:
         for number in signals or (signal.SIGTERM, signal.SIGKILL):
             self.send(number)
             if await self.ended(within=PATIENCE):
-                return
+                return number
         raise DomainError(
             f"domain {self.domain.domid} ({self.domain.service}): QEMU process {self.domain.handle} does not die",
             hint=f"see what it waits for: cat /proc/{self.domain.handle}/stack",

@@ -3,6 +3,7 @@
     guest   ready NAME MICROSECONDS            once it serves, and to every new listener
     host    wake SEED CLOCK                    after a rest, a restore, an adoption
     guest   ready NAME MICROSECONDS CLOCK      its secrets are new and its clock is right
+    host    stop                               it shall shut down
 
 A guest that answers a wake repeats the wake's clock: a `ready` that was said before, or by the guest that this one is
 a copy of, is not taken for the answer.
@@ -12,6 +13,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from jitsu.domains.guest_stream import GuestStream
 from jitsu.domains.guest_text import printable
@@ -58,6 +60,11 @@ class ReadyPort:
             raise DomainError(f"the guest cannot be told that it wakes: {error.strerror or error}") from None
         if sent < len(line):
             raise DomainError("the guest cannot be told that it wakes: it does not listen")
+
+    def stop(self) -> None:
+        """Ask the guest to shut down. Not every guest knows this word; one that does not listen is not waited for."""
+        with suppress(OSError):
+            self._socket.send(b"stop\n")
 
     def drain(self) -> None:
         """Hear what was said, and close."""

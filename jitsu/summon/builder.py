@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from jitsu.config import NetworkConfig, ServiceConfig
-from jitsu.domains.driver import Domain, Driver, Saver
+from jitsu.domains.driver import Domain, Driver, Ending, Saver
 from jitsu.errors import DomainError, JitsuError
 from jitsu.network.frames import mac_bytes
 from jitsu.network.host import Network
@@ -198,16 +198,18 @@ class Builder:
         holding.probe = Probe(door, self._settings.half(address.version).probe.packed, send, found)
         holding.probe.start()
 
-    async def end(self, holding: Holding) -> None:
-        """End the domain, and let go of all that it held; one that cannot be ended is given up, for nobody is helped
-        by waiting for it."""
-        domain = holding.domain
+    async def end(self, holding: Holding, patience: float = 0.0) -> Ending:
+        """End the domain, `patience` as for the driver, and let go of all that it held; one that cannot be ended is
+        given up, for nobody is helped by waiting for it."""
+        domain, ending = holding.domain, Ending.ENDED
         if domain is not None:
             try:
-                await self._driver.destroy(domain)
+                ending = await self._driver.destroy(domain, patience)
             except JitsuError as error:
+                ending = Ending.KILLED
                 log.error("%s: domain %d could not be ended: %s", domain.service, domain.domid, error)
         self.let_go(holding)
+        return ending
 
     def let_go(self, holding: Holding) -> None:
         """Give back what a domain held that is gone, or about to be; may be called twice."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from jitsu.config import NetworkConfig, WarmConfig
-from jitsu.domains.driver import Domain, Driver
+from jitsu.domains.driver import Domain, Driver, Ending
 from jitsu.errors import JitsuError
 from jitsu.network.frames import Segment, read_segment
 from jitsu.network.host import Network
@@ -266,7 +266,14 @@ class Executor:
         if keep and await self.pools.park(tenant.service, holding):
             tenant.holding = None
         else:
-            await self.builder.end(holding)
+            # A guest that never served, or that rests, has nothing to put in order.
+            asks = tenant.service.dismiss == "ask" and holding.serving_since is not None
+            patience = tenant.service.patience if asks else 0.0
+            ending = await self.builder.end(holding, patience)
+            if patience or ending is not Ending.ENDED:
+                tenant.last = f"{tenant.last}; {_how(ending, patience)}"
+                if tenant.trace is not None:
+                    tenant.trace.note(tenant.last)
         self._step(tenant, machine.Gone(wanted=tenant.held > 0))
 
     def bury(self, tenant: Tenant, reason: str) -> None:
@@ -295,3 +302,10 @@ def _trust(holding: Holding) -> None:
     if holding.doubt is not None and holding.channel is not None:
         holding.channel.listen_for(Interest.CONNECTIONS)
     holding.doubt = None
+
+
+def _how(ending: Ending, patience: float) -> str:
+    """How far one had to go, where that was not just to end what was not asked."""
+    if not patience or ending is Ending.SHUT_DOWN:
+        return ending.value
+    return f"it did not shut down within {patience:g} s, and {ending.value.removeprefix('it ')}"

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 
 from jitsu.config import Ipv6Config, LimitsConfig, NetworkConfig, ServiceConfig
-from jitsu.domains.driver import Domain, DomainEvent, Happening, Listener
+from jitsu.domains.driver import Domain, DomainEvent, Ending, Happening, Listener
 from jitsu.domains.fake import Behaviour, FakeDriver
 from jitsu.errors import JitsuError
 from jitsu.network.fake import FakeChannel, FakeNetwork
@@ -138,12 +138,13 @@ class Monitors(FakeDriver):
         self.may_end.set()
         self.complaint: JitsuError | None = None
 
-    async def destroy(self, domain: Domain) -> None:
+    async def destroy(self, domain: Domain, patience: float = 0.0) -> Ending:
         await self.may_end.wait()
-        await super().destroy(domain)
+        ending = await super().destroy(domain, patience)
         self.done.append("destroy")
         if self.complaint is not None:
             raise self.complaint
+        return ending
 
 
 class Box:

@@ -81,6 +81,8 @@ crashes = 9
 depends = ["db"]
 hours = ["Mon-Fri 08:00-18:00", "22:00-06:00"]
 wake = ["tcp/80", "udp", "icmp"]
+dismiss = "ask"
+patience = 2.5
 
 [service.db]
 kernel = "/boot/db"
@@ -135,6 +137,7 @@ def test_a_service_needs_a_kernel_and_an_address_and_the_rest_has_defaults(tmp_p
     assert (service.ttl, service.idle, service.linger) == (60, 60.0, 3600.0)
     assert (service.txt, service.srv, service.mode) == ((), (), "cold")
     assert (service.restart, service.backoff, service.crashes) == (Restart("no"), 1.0, 5)
+    assert (service.dismiss, service.patience) == ("end", 10.0)
     assert (service.depends, service.hours, service.wake) == ((), (), (Trigger("tcp"),))
 
 
@@ -177,6 +180,8 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         address6=IPv6Address("2001:db8::10"),
         depends=("db",),
         hours=(Hours(frozenset(range(5)), 480, 1080), Hours(frozenset(range(7)), 1320, 1800)),
+        dismiss="ask",
+        patience=2.5,
         wake=(Trigger("tcp", 80), Trigger("udp"), Trigger("icmp")),
     )
 

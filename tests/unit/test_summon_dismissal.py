@@ -3,12 +3,13 @@
 import asyncio
 import errno
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from jitsu.domains.driver import Domain, Happening
-from jitsu.domains.fake import Behaviour
+from jitsu.domains.fake import Behaviour, Call
 from jitsu.errors import DomainError
 from jitsu.network.frames import ACK, FIN, RST, SYN, read_segment
 from jitsu.network.packet import Interest
@@ -299,6 +300,45 @@ class TestDismissal:
         assert [row["state"] for row in await box.summoner.register.rows()] == ["asleep"] * 3
         assert box.driver.running == {}
         assert box.resets() == [5]
+
+
+class TestAsking:
+    """How far one has to go to be rid of a guest."""
+
+    @pytest.mark.parametrize(
+        ("obeys", "last"),
+        [
+            (True, "stopped by hand; it shut down when asked"),
+            (False, "stopped by hand; it did not shut down within 3 s, and was ended"),
+        ],
+    )
+    async def test_a_guest_is_asked_where_the_service_says_so(self, obeys: bool, last: str) -> None:
+        async with boxed(hello=replace(HELLO, dismiss="ask", patience=3.0)) as box:
+            box.driver.behaviours["hello"] = Behaviour(obeys=obeys)
+            await box.serve()
+            await box.summoner.stop("hello")
+
+            assert box.driver.calls[-1] == Call("destroy", "hello", 1, patience=3.0)
+            assert box.summoner.tenant("hello").last == last
+            assert box.trace()["notes"] == [last]
+            assert box.network.done == ["open", "close", "destroy"], "the gate is closed before it is asked"
+
+    async def test_one_that_never_served_is_not_asked(self) -> None:
+        async with boxed(hello=replace(HELLO, dismiss="ask")) as box:
+            box.driver.behaviours["hello"] = NEVER
+            box.ask()
+            await eventually(lambda: box.state() == "booting")
+            await box.summoner.stop("hello")
+
+            assert box.driver.calls[-1] == Call("destroy", "hello", 1)
+            assert box.summoner.tenant("hello").last == "stopped by hand"
+
+    async def test_without_it_nobody_is_asked(self, box: Box) -> None:
+        await box.serve()
+        await box.summoner.stop("hello")
+
+        assert box.driver.calls[-1] == Call("destroy", "hello", 1)
+        assert box.summoner.tenant("hello").last == "stopped by hand"
 
 
 class Clock(SimpleNamespace):

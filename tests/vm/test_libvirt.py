@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jitsu.demo.client import Client, SynCounter, crash
-from jitsu.demo.stage import ZONE, Cast, Stage
+from jitsu.demo.stage import ZONE, Cast, Stage, Value
 from jitsu.errors import DaemonError, JitsuError
 from tests.vm.libvirt_host import LibvirtHost
 from tests.vm.witness import belongings, nothing_is_left, row, until_asleep
@@ -21,8 +21,11 @@ pytestmark = [pytest.mark.usefixtures("private_network"), pytest.mark.timeout(30
 WWW = f"www.{ZONE}"
 
 
-def stage_on(libvirt: LibvirtHost, *cast: Cast) -> Stage:
-    return Stage(cast, sections={"daemon": {"driver": "libvirt"}, "libvirt": {"uri": libvirt.uri}})
+ASKED: dict[str, Value] = {"dismiss": "ask", "patience": 60}
+
+
+def stage_on(libvirt: LibvirtHost, *cast: Cast, **sections: dict[str, Value]) -> Stage:
+    return Stage(cast, sections={"daemon": {"driver": "libvirt"}, "libvirt": {"uri": libvirt.uri}, **sections})
 
 
 @pytest.fixture
@@ -63,6 +66,17 @@ def test_a_question_or_a_syn_summons_and_a_stop_leaves_nothing(
     assert libvirt.names() == []
     nothing_is_left(stage, before)
     assert stage.complaints() == ""
+
+
+def test_a_guest_is_asked_before_it_is_ended(libvirt: LibvirtHost, hello: Path, stock_linux: Path) -> None:
+    options: dict[str, Value] = {"memory": "128 MiB", "ready": "probe", "cmdline": "console=ttyS0 quiet"}
+    linux = Cast("linux", stock_linux / "vmlinuz", {**options, "initrd": str(stock_linux / "initrd"), **ASKED})
+    with stage_on(libvirt, Cast("www", hello, ASKED), linux, limits={"boot": 60}) as stage:
+        for service in ("www", "linux"):
+            stage.ask("start", service=service)
+            stage.ask("stop", service=service)
+            assert row(stage, service)["last"] == "stopped by hand; it shut down when asked"
+        assert libvirt.names() == []
 
 
 def test_many_who_ask_at_once_get_one_domain_each(libvirt: LibvirtHost, hello: Path) -> None:

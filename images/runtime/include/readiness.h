@@ -3,7 +3,8 @@
  *
  * The other way, the host says "wake SEED CLOCK" (wake.h) after a rest.  The
  * guest then draws new secrets, sets its clock, and says that it is ready again,
- * with CLOCK as a further word: the host knows which wake that answers. */
+ * with CLOCK as a further word: the host knows which wake that answers.  At "stop"
+ * it ends. */
 #ifndef READINESS_H
 #define READINESS_H
 

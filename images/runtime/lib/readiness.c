@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "clock.h"
+#include "console.h"
 #include "entropy.h"
 #include "format.h"
 #include "network.h"
+#include "panic.h"
 #include "port.h"
 #include "wake.h"
 #include "wall_clock.h"
@@ -44,6 +46,13 @@ static void wake_up(struct port *port, const struct wake *wake)
     say_ready(port);
 }
 
+/* This machine has no power switch to turn off; to reset it ends the VM. */
+static _Noreturn void stop(void)
+{
+    console_print("%s: stopping, as asked\n", name != NULL ? name : "guest");
+    machine_die();
+}
+
 /* Lines of the host.  One that is too long to be a wake cannot become one: it is
  * kept at a length that none has. */
 static void hear(struct port *port, const void *data, size_t length)
@@ -57,6 +66,8 @@ static void hear(struct port *port, const void *data, size_t length)
                 heard[heard_length++] = bytes[i];
             continue;
         }
+        if (heard_length == strlen("stop") && memcmp(heard, "stop", heard_length) == 0)
+            stop();
         if (heard_length < sizeof heard && wake_parse(heard, heard_length, &wake))
             wake_up(port, &wake);
         heard_length = 0;
