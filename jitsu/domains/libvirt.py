@@ -134,9 +134,12 @@ class LibvirtDriver:
         async def power_button() -> None:
             await self._libvirt.call(_subject(domain), _power_button(process.uuid))
 
-        if patience and await process.shut_down(patience, power_button):
+        shut_down = patience > 0 and await process.shut_down(patience, power_button)
+        # Also of a domain that is gone: libvirt may not have noticed yet.
+        number = await self._end(process)
+        if shut_down:
             return Ending.SHUT_DOWN
-        return Ending.KILLED if await self._end(process) is signal.SIGKILL else Ending.ENDED
+        return Ending.KILLED if number is signal.SIGKILL else Ending.ENDED
 
     async def adopt(self) -> list[Domain]:
         """Take over the domains of this instance that libvirt runs; end those that were not finished."""
