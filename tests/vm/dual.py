@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from jitsu.demo.stage import CLIENT_LINK, Cast, Stage
+from jitsu.demo.stage import CLIENT_LINK, Cast, Stage, Value
 from jitsu.network.namespace import inside
 
 BOARD6, CLIENT6 = "fd77::1", "fd77::c8"
@@ -16,9 +16,7 @@ def with_ipv6(cast: Cast, number: int) -> Cast:
 
 
 @contextmanager
-def dual_stage(
-    cast: Sequence[Cast], sections: Mapping[str, Mapping[str, str | int | float]] | None = None
-) -> Iterator[Stage]:
+def dual_stage(cast: Sequence[Cast], sections: Mapping[str, Mapping[str, Value]] | None = None) -> Iterator[Stage]:
     """Enter a stage for `cast`, whose members may have an `address6` in fd77::/64."""
     from pyroute2 import IPRoute
 

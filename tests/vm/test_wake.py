@@ -11,6 +11,7 @@ import pytest
 from jitsu.demo.client import Client, SynCounter
 from jitsu.demo.stage import ZONE, Cast, Stage
 from jitsu.network.namespace import inside
+from tests.vm.dual import dual_stage, with_ipv6
 from tests.vm.witness import belongings, nothing_is_left, row, until
 
 pytestmark = pytest.mark.usefixtures("private_network")
@@ -20,28 +21,34 @@ ECHO = 7
 
 @pytest.fixture
 def stage(hello: Path) -> Iterator[Stage]:
-    with Stage([Cast("www", hello, {"wake": ["udp/7", "icmp", "tcp/80"]}), Cast("plain", hello)]) as stage:
+    woken = Cast("www", hello, {"wake": ["udp/7", "icmp", "tcp/80"]})
+    with dual_stage([with_ipv6(woken, 0), Cast("plain", hello)]) as stage:
         yield stage
 
 
-def _address(stage: Stage, name: str = "www") -> str:
-    return str(stage.config.services[name].address)
+over_both = pytest.mark.parametrize("version", [4, 6])
 
 
-def _ping(stage: Stage, name: str, count: int) -> subprocess.CompletedProcess[str]:
+def _address(stage: Stage, name: str = "www", version: int = 4) -> str:
+    service = stage.config.services[name]
+    return str(service.address if version == 4 else service.address6)
+
+
+def _ping(stage: Stage, address: str, count: int) -> subprocess.CompletedProcess[str]:
     with inside(stage.client):
-        command = ["ping", "-n", "-c", str(count), "-i", "0.2", "-W", "20", _address(stage, name)]
+        command = ["ping", "-n", "-c", str(count), "-i", "0.2", "-W", "20", address]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def _datagrams(stage: Stage) -> socket.socket:
+def _datagrams(stage: Stage, version: int = 4) -> socket.socket:
     with inside(stage.client):
-        return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        return socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_DGRAM)
 
 
-def test_a_ping_wakes_and_none_of_its_echoes_is_lost_or_doubled(stage: Stage) -> None:
+@over_both
+def test_a_ping_wakes_and_none_of_its_echoes_is_lost_or_doubled(stage: Stage, version: int) -> None:
     before = belongings(stage)
-    said = _ping(stage, "www", 5)
+    said = _ping(stage, _address(stage, version=version), 5)
     assert said.returncode == 0, said.stdout
     assert re.findall(r"icmp_seq=(\d+)", said.stdout) == ["1", "2", "3", "4", "5"]
     assert "DUP" not in said.stdout
@@ -51,11 +58,12 @@ def test_a_ping_wakes_and_none_of_its_echoes_is_lost_or_doubled(stage: Stage) ->
     nothing_is_left(stage, before)
 
 
-def test_datagrams_wake_and_come_back_in_their_order_each_once(stage: Stage) -> None:
+@over_both
+def test_datagrams_wake_and_come_back_in_their_order_each_once(stage: Stage, version: int) -> None:
     sent = [f"datagram {number}".encode() for number in range(10)]
-    with _datagrams(stage) as client:
+    with _datagrams(stage, version) as client:
         client.settimeout(20)
-        client.connect((_address(stage), ECHO))
+        client.connect((_address(stage, version=version), ECHO))
         for datagram in sent:
             client.send(datagram)
         assert [client.recv(2048) for _ in sent] == sent
@@ -115,6 +123,6 @@ def test_a_service_that_is_not_woken_by_syns_holds_them_while_it_boots(hello: Pa
 
 def test_silence_dismisses_who_was_woken_by_a_ping_and_pings_keep_it(hello: Path) -> None:
     with Stage([Cast("www", hello, {"wake": ["icmp"], "idle": 1})]) as stage:
-        assert _ping(stage, "www", 12).returncode == 0
+        assert _ping(stage, _address(stage), 12).returncode == 0
         assert row(stage, "www")["summons"] == 1
         assert "idle for" in until(stage, "www", lambda found: found["state"] == "asleep")["last"]
