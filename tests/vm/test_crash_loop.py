@@ -106,6 +106,20 @@ def test_a_guest_that_is_started_again_and_again_is_stopped_for_good(crasher: Pa
         nothing_is_left(stage, before)
 
 
+def test_a_service_is_removed_whatever_its_guest_does(hello: Path, crasher: Path) -> None:
+    with Stage([Cast("shop", hello)]) as stage:
+        before = belongings(stage)
+        keys = (f"kernel={crasher}", "address=10.77.0.50", "memory=8 MiB", "restart=always", "backoff=0.1", "crashes=3")
+        _jitsu(stage, "service", "add", "www", *keys)
+        with pytest.raises(DaemonError, match="the guest "):
+            stage.ask("start", service="www")
+        until(stage, "www", lambda found: found["state"] == "crash-looping")
+        assert _jitsu(stage, "service", "rm", "www") == "www: removed\n"
+        assert [found["service"] for found in stage.ask("ps")] == ["shop"]
+        nothing_is_left(stage, before)
+        assert monitors(stage) == []
+
+
 def test_a_guest_that_is_killed_comes_back_without_anybody_asking(hello: Path) -> None:
     with Stage([Cast("www", hello, {"restart": "always", "backoff": 0.1})]) as stage:
         stage.ask("start", service="www")
