@@ -9,6 +9,7 @@ from jitsu.cli.options import console, print_json
 from jitsu.cli.waterfall import waterfall
 from jitsu.demo.client import Visit
 from jitsu.network.namespace import unshare_network
+from jitsu.network.tap import check_device
 from jitsu.trace import TraceRecord
 
 
@@ -36,6 +37,7 @@ def command(as_json: bool) -> None:
         if trace is not None:
             out.print(waterfall(trace))
 
+    check_device()
     kernel = artifacts.build("hello", say) / "hello.elf"
     if os.geteuid() != 0 and not as_json:
         out.print(

@@ -88,6 +88,10 @@ class ControlServer:
                 hint="look at the owner and the rights of [daemon] runtime",
             ) from error
 
+    def is_reachable(self) -> bool:
+        """Is its socket still where clients look for it? A ready-made one is somebody else's to look after."""
+        return self._ready_made is not None or self._path.exists()
+
     async def stop(self) -> None:
         """Close the socket and whatever is connected to it."""
         if self._server is not None:

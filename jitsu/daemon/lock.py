@@ -20,7 +20,7 @@ def runtime_folder(folder: Path, *, kind: str = "serve") -> Iterator[Path]:
     try:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         path = folder / ("lock" if kind == "serve" else f"{kind}.lock")
-        lock = _take(path, kind)
+        lock = take_lock(path, kind)
     except OSError as error:
         raise HostError(
             f"runtime folder {folder} cannot be used: {error.strerror}",
@@ -31,12 +31,12 @@ def runtime_folder(folder: Path, *, kind: str = "serve") -> Iterator[Path]:
     finally:
         path.unlink(missing_ok=True)
         os.close(lock)
-        if made and not any(folder.iterdir()):
+        if made and folder.exists() and not any(folder.iterdir()):
             folder.rmdir()
 
 
-def _take(path: Path, kind: str) -> int:
-    """Lock the file and write our process id into it."""
+def take_lock(path: Path, kind: str = "serve") -> int:
+    """Lock the file and write our process id into it; the descriptor holds the lock. Raises ResourceBusy or OSError."""
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:

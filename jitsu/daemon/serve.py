@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import os
 import signal
 import socket
 import time
@@ -12,6 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from jitsu.config import Config, ServiceConfig
+from jitsu.daemon.caretaker import Caretaker, Premises
 from jitsu.daemon.console_link import ConsoleLink
 from jitsu.daemon.control import SOCKET_NAME, ControlServer
 from jitsu.daemon.drivers import open_driver
@@ -104,7 +104,6 @@ class Daemon:
                 network = HostNetwork(bridge_settings(config, begun=begun))
                 stack.push_async_callback(network.stop)
                 port = await network.start()
-            stack.callback(os.close, port)
             budget = Budget(limits.memory, limits.guests, limits.vcpus)
             doorman = Doorman(limits)
             summoner = Summoner(
@@ -120,6 +119,8 @@ class Daemon:
             self._summoner = summoner
             sentinel = Sentinel(port, summoner)
             summoner.sentinel = sentinel
+            caretaker = Caretaker(network, sentinel, summoner, port, config.daemon.state)
+            stack.callback(caretaker.leave)
             for service in config.services.values():
                 sentinel.guard(service.name, service.addresses, service.mac)
 
@@ -190,6 +191,7 @@ class Daemon:
                 sentinel.announce(),
                 summoner.watch_idleness(),
                 summoner.keep_warm(),
+                caretaker.walk(Premises(runtime, domains, control)),
                 systemd.stay_alive(),
                 systemd.report(self._status_line),
                 self._reload_when_told(reload),
@@ -229,7 +231,7 @@ class Daemon:
 
 def _remove_if_empty(folder: Path) -> None:
     """A start that fails must not touch the sockets of guests that an earlier daemon left alive."""
-    if not any(folder.iterdir()):
+    if folder.exists() and not any(folder.iterdir()):
         folder.rmdir()
 
 

@@ -35,6 +35,9 @@ BOARD = IPv4Address("10.77.0.1")
 FIRST_GUEST = IPv4Address("10.77.0.10")
 CLIENT = IPv4Address("10.77.0.200")
 UPLINK, CLIENT_LINK = "uplink0", "client0"
+SERVE = (sys.executable, "-m", "jitsu.cli.main", "serve")
+"""The daemon's command, but for its configuration."""
+
 PATIENCE = 20.0
 """Seconds that a daemon may take to begin or to end."""
 
@@ -52,6 +55,7 @@ class Cast:
 class Stage:
     """The board's namespace is the one the caller is in (see `unshare_network`); the client's is `client`.
 
+    `serve` is the command of the daemon, for who wants it in other surroundings; `-c` and the configuration are added.
     Entering it lays the wire and starts the daemon, leaving it ends the daemon (SIGTERM, and its exit code must be 0).
     """
 
@@ -61,8 +65,10 @@ class Stage:
         *,
         sections: Mapping[str, Mapping[str, Value]] | None = None,
         folder: Path | None = None,
+        serve: Sequence[str] = SERVE,
     ) -> None:
         self._stack = ExitStack()
+        self._serve = serve
         self.folder = folder or Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="jitsu-stage-")))
         self.path = self.folder / "jitsu.toml"
         self.path.write_text(_toml(self.folder, cast, sections or {}))
@@ -90,7 +96,7 @@ class Stage:
         """Start `jitsu serve` and wait until it answers. Raises DaemonError with what it said."""
         with self.log.open("ab") as log:
             self.daemon = subprocess.Popen(
-                [sys.executable, "-m", "jitsu.cli.main", "serve", "-c", str(self.path)],
+                [*self._serve, "-c", str(self.path)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -11,7 +11,7 @@ import errno
 import os
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2s
 from typing import Protocol
 
@@ -77,6 +77,7 @@ class HostNetwork:
         self._settings = settings
         self._tag = _tag(settings.instance)
         self._netlink = Netlink()
+        self._sentinel = sentinel_name(settings.instance)
         self._bridge = 0
         self._started = False
         self._found = False
@@ -87,15 +88,36 @@ class HostNetwork:
         Raises ResourceBusy or HostError.
         """
         self._bridge, self._found = await raise_bridge(self._settings)
-        name = sentinel_name(self._settings.instance)
-        fd = open_tap(name)
-        try:
-            self._plug(name, SENTINEL_PORT)
-        except JitsuError:
-            os.close(fd)
-            raise
+        fd = self._open_sentinel()
         self._started = True
         return fd
+
+    def damage(self) -> str:
+        """What somebody took away since: one line for people, or nothing. An uplink that is not there is none, for
+        nobody but its owner can bring it back; one that is back and no port is. Raises OSError."""
+        bridge = self._netlink.link(self._settings.name)
+        if bridge is None or bridge.ifindex != self._bridge:
+            return f"bridge {self._settings.name} was taken away"
+        sentinel = self._netlink.link(self._sentinel)
+        if sentinel is None:
+            return f"the sentinel's port {self._sentinel} was taken away"
+        if sentinel.master != self._bridge:
+            return f"the sentinel's port {self._sentinel} was taken off bridge {self._settings.name}"
+        uplink = self._netlink.link(self._settings.uplink) if self._settings.uplink else None
+        if uplink is not None and uplink.master != self._bridge:
+            return f"uplink {self._settings.uplink} is no port of bridge {self._settings.name}"
+        return ""
+
+    async def mend(self) -> int | None:
+        """Make bridge and sentinel's port whole again; the sentinel's new descriptor, if it had to be a new tap.
+        Guests' ports are plugged by whoever knows of them. Raises ResourceBusy, HostError or OSError."""
+        missing = self._settings.uplink and self._netlink.link(self._settings.uplink) is None
+        settings = replace(self._settings, uplink="") if missing else self._settings
+        self._bridge, _ = await raise_bridge(settings)
+        if self._netlink.link(self._sentinel) is None:
+            return self._open_sentinel()
+        self._plug(self._sentinel, SENTINEL_PORT)
+        return None
 
     async def stop(self) -> None:
         """Remove the bridge, unless it is somebody's still: one that an earlier daemon left is kept until a start
@@ -140,6 +162,15 @@ class HostNetwork:
     def gate_unused(self, mac: str, port: Port) -> float | None:
         entry = self._netlink.entry(mac_bytes(mac), self._bridge)
         return entry.unused_for if entry is not None and entry.ifindex == port.ifindex else None
+
+    def _open_sentinel(self) -> int:
+        fd = open_tap(self._sentinel)
+        try:
+            self._plug(self._sentinel, SENTINEL_PORT)
+        except (JitsuError, OSError):
+            os.close(fd)
+            raise
+        return fd
 
     def _name(self, domid: int) -> str:
         return f"j{self._tag}g{domid}"

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _NLMSG_ERROR = 2
-_RTM_NEWLINK, _RTM_SETLINK = 16, 19
+_RTM_NEWLINK, _RTM_GETLINK, _RTM_SETLINK = 16, 18, 19
 _RTM_NEWNEIGH, _RTM_DELNEIGH, _RTM_GETNEIGH = 28, 29, 30
 
 _NLM_F_REQUEST, _NLM_F_ACK = 0x001, 0x004
@@ -22,6 +22,7 @@ _NLM_F_REPLACE, _NLM_F_CREATE = 0x100, 0x400
 
 _AF_BRIDGE = 7
 _IFF_UP = 0x1
+_IFLA_IFNAME = 3
 _IFLA_MASTER, _IFLA_PROTINFO, _IFLA_AF_SPEC = 10, 12, 26
 _IFLA_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 8, b"\x01"
 _BRPORT_LEARNING, _BRPORT_UNICAST_FLOOD, _BRPORT_MULTICAST_ROUTER, _BRPORT_LOCKED = 8, 9, 25, 39
@@ -54,6 +55,14 @@ RESTING_PORT = PortFlags(learning=False, flood=False, locked=True, broadcast=Fal
 """Of a guest that rests: nobody reads what comes in, so nothing shall."""
 GUEST_PORT = PortFlags(learning=False, flood=False, locked=True)
 SENTINEL_PORT = PortFlags(learning=False, flood=True, locked=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An interface, and the bridge it is a port of (0: none)."""
+
+    ifindex: int
+    master: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +141,19 @@ class Netlink:
                 # struct nda_cacheinfo: confirmed, used, updated, refcnt; in USER_HZ ticks, which is 100 everywhere.
                 unused = struct.unpack_from("=I", payload, 4)[0] / 100
         return FdbEntry(ifindex, unused)
+
+    def link(self, name: str) -> Link | None:
+        """The interface of that name, or None."""
+        body = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + _attribute(_IFLA_IFNAME, name.encode() + b"\0")
+        try:
+            answer = self._ask(_RTM_GETLINK, body)
+        except OSError as error:
+            if error.errno == errno.ENODEV:
+                return None
+            raise
+        ifindex = _IFINFO.unpack_from(answer)[2]
+        masters = [payload for kind, payload in _attributes(answer[_IFINFO.size :]) if kind == _IFLA_MASTER]
+        return Link(ifindex, struct.unpack("=I", masters[0])[0] if masters else 0)
 
     def _request(self, *messages: tuple[int, int, bytes]) -> None:
         """Send (type, flags, body) messages in one system call and read one acknowledgement each.

@@ -23,15 +23,7 @@ def open_tap(name: str) -> int:
 
     Raises HostError without permission or tun support, ResourceBusy if an interface of that name exists.
     """
-    try:
-        fd = os.open(DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EPERM):
-            raise HostError(
-                f"no permission to open {DEVICE}",
-                hint="run as root, or give CAP_NET_ADMIN and access to the device",
-            ) from error
-        raise HostError(f"{DEVICE} cannot be opened: {error.strerror}", hint="load it with: modprobe tun") from error
+    fd = _open_device()
     try:
         flags = _IFF_TAP | _IFF_NO_PI | _IFF_TUN_EXCL
         fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), flags))
@@ -45,3 +37,20 @@ def open_tap(name: str) -> int:
             f"tap {name} cannot be made: {error.strerror}", hint="run as root, or with CAP_NET_ADMIN"
         ) from error
     return fd
+
+
+def check_device() -> None:
+    """Say now that no tap could be made for want of the device. Raises HostError."""
+    os.close(_open_device())
+
+
+def _open_device() -> int:
+    try:
+        return os.open(DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise HostError(
+                f"no permission to open {DEVICE}",
+                hint=f"run as root, or let this user have it: chmod o+rw {DEVICE}",
+            ) from error
+        raise HostError(f"{DEVICE} cannot be opened: {error.strerror}", hint="load it with: modprobe tun") from error

@@ -211,8 +211,9 @@ class Executor:
                 self._network.open_gate(tenant.service.mac, holding.port)
         except OSError as error:
             # Most likely the port died with its domain. A guest that nobody can reach is of no use in any case.
-            lost = machine.Lost(f"its gate cannot be opened: {error}")
-            asyncio.get_running_loop().call_soon(self._step, tenant, lost)
+            reason = f"its gate cannot be opened: {error}"
+            log.warning("%s: %s", tenant.name, reason)
+            asyncio.get_running_loop().call_soon(self._step, tenant, machine.Lost(reason))
             return
         self.sentinel.step_aside(tenant.name)
         holding.serving_since = tenant.active = time.monotonic()
@@ -225,6 +226,35 @@ class Executor:
                     deliver_datagram(tenant, held, self._settings)
         trace.finish("serving")
         log.info("%s: domain %d serves after %.1f ms", tenant.name, holding.domid, trace.record()["total_ms"])
+
+    def reach_again(self, tenant: Tenant, holding: Holding) -> None:
+        """There is no gate to a guest that serves: somebody removed the entry, or the port with it.
+
+        An entry is made again. A port goes with its monitor as well, which is told in a moment: only one that is
+        missing for two looks was taken from a guest that lives, and such a guest nobody can reach.
+        """
+        try:
+            if holding.port is not None:
+                self._network.open_gate(tenant.service.mac, holding.port)
+            holding.unreachable = False
+        except OSError as error:
+            if holding.unreachable:
+                reason = f"its port was taken away: {error}"
+                log.warning("%s: %s", tenant.name, reason)
+                self._step(tenant, machine.Lost(reason))
+            holding.unreachable = True
+
+    def plug_again(self, tenant: Tenant, holding: Holding) -> None:
+        """Make the guest's tap a port of the bridge that there is now."""
+        if holding.port is None:
+            return
+        try:
+            holding.port = self._network.plug(holding.domid)
+            if tenant.state.phase is Phase.SERVING:
+                self._network.open_gate(tenant.service.mac, holding.port)
+        except (JitsuError, OSError) as error:
+            reason = f"it cannot be plugged in again: {error}"
+            self._step(tenant, machine.Lost(reason) if tenant.state.phase is Phase.SERVING else machine.Overdue(reason))
 
     def pass_on(self, tenant: Tenant, segment: Segment, frame: bytes) -> bool:
         """Hand over a SYN that reached the sentinel although the gate is open. False: the port is gone, hold it."""

@@ -190,20 +190,29 @@ class Summoner:
             needed_now = needed(self.register.awake.values())
             # Whoever sleeps costs nothing here, however many they are.
             for tenant in list(self.register.awake.values()):
-                if tenant.name in needed_now or tenant.upkeep.kept:
+                kept = tenant.name in needed_now or tenant.upkeep.kept
+                if kept:
                     tenant.active = now
-                    continue
                 holding = tenant.holding
                 if tenant.state.phase is not Phase.SERVING or holding is None or holding.port is None:
                     continue
                 try:
                     unused = self._network.gate_unused(tenant.service.mac, holding.port)
                 except OSError as error:
-                    log.warning("%s: cannot say when its gate was last used: %s", tenant.name, error)
+                    # The bridge is gone. Whoever looks after the network says so, and puts it back.
+                    log.debug("%s: cannot say when its gate was last used: %s", tenant.name, error)
                     continue
-                if unused is not None and tenant.is_idle(unused, now):
+                if unused is None:
+                    self._executor.reach_again(tenant, holding)
+                elif not kept and tenant.is_idle(unused, now):
                     tenant.upkeep.dismissed()
                     self._step(tenant, machine.Silent(tenant.why_idle(unused, now)))
+
+    def plug_again(self) -> None:
+        """The bridge is another one: every guest that lives becomes a port of it, and open gates are opened."""
+        for tenant in list(self.register.awake.values()):
+            if tenant.holding is not None:
+                self._executor.plug_again(tenant, tenant.holding)
 
     def keep_hours(self, moment: datetime) -> None:
         """Start those whose hours it is. `moment` is what clocks show; one that was set just counts as it is now."""

@@ -61,6 +61,8 @@ class Holding:
     serving_since: float | None = None
     doubt: HandshakeWatch | None = None
     """Set as long as nobody but a bare SYN is known to want it."""
+    unreachable: bool = False
+    """At the last look there was no gate although it serves."""
     connections: ConnectionTable = field(default_factory=ConnectionTable)
     restored: bool = False
     """It was made from a saved state, which is no good if it never serves."""

@@ -93,6 +93,12 @@ class Sentinel:
     def stop(self) -> None:
         asyncio.get_running_loop().remove_reader(self._fd)
 
+    def move_to(self, fd: int) -> None:
+        """Read another tap from now on, for the old one was taken away."""
+        self.stop()
+        self._fd = fd
+        self.start()
+
     def guard(self, service: str, addresses: Iterable[IPv4Address | IPv6Address], mac: str) -> None:
         """Stand in for a service at all its addresses."""
         sleeper = _Sleeper(service, mac_bytes(mac))
