@@ -29,7 +29,7 @@ install = missing=""; for package in $(1); do \
 	        apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
-.PHONY: setup demo test check soak bench clean
+.PHONY: setup demo test check soak bench plots clean
 
 setup: $(VENV)/ready
 
@@ -68,5 +68,10 @@ bench: $(VENV)/ready-to-test
 	@$(call install,$(BENCH_PACKAGES))
 	@$(BIN)/python -m tests.bench
 
+# Pictures of summon latency, in plots/.
+plots: setup
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,plots]'
+	@$(BIN)/python -m tests.bench plots
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .soak *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .soak plots *.egg-info

@@ -1,9 +1,9 @@
-"""`make bench`: every measurement, or those named on the command line."""
+"""`make bench`: every measurement, or those named on the command line; `plots` (`make plots`) only if it is named."""
 
 import sys
 
 from jitsu.network.namespace import unshare_network
-from tests.bench import cold, dns, sleepers, through_libvirt, warm
+from tests.bench import cold, dns, plots, sleepers, through_libvirt, warm
 
 MEASUREMENTS = {
     "cold": cold.measure,
@@ -18,7 +18,7 @@ def main() -> None:
     unshare_network()
     for name in sys.argv[1:] or MEASUREMENTS:
         print(f"== {name}")
-        MEASUREMENTS[name]()
+        (plots.draw if name == "plots" else MEASUREMENTS[name])()
 
 
 main()
