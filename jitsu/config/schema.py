@@ -176,6 +176,8 @@ class ServiceConfig:
     @property
     def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
         """Those that it has, IPv4 first."""
+        if self.address is not None and self.address6 is None:
+            return (self.address,)
         return tuple(address for address in (self.address, self.address6) if address is not None)
 
     @property

@@ -14,6 +14,8 @@ from collections import Counter, OrderedDict
 
 from jitsu.config import LimitsConfig
 from jitsu.summon.admission import MONITOR_OVERHEAD
+from jitsu.summon.machine import Phase
+from jitsu.summon.tenant import Tenant
 from jitsu.synjitsu.embryonic import Key, WaitingRoom, client_of
 
 _CLIENTS = 4096
@@ -48,6 +50,14 @@ class Doorman:
     def limit(self, limits: LimitsConfig) -> None:
         """From now on there is so much memory, and so many guests; the other limits are as they were."""
         self._limits = limits
+
+    def lets_in(self, tenant: Tenant, key: Key, now: float) -> bool:
+        """May this SYN wake the guest, or wait for it?"""
+        if tenant.held and tenant.embryos.holds(key):
+            return True
+        if tenant.state.phase in (Phase.STARTING, Phase.BOOTING):
+            return not (tenant.held and tenant.embryos.crowded) or self.lets_wait(tenant.name, key, now)
+        return self.lets_wake(tenant.name, tenant.service.memory, key, now)
 
     def lets_wake(self, service: str, memory: int, key: Key, now: float) -> bool:
         """May this SYN start the service's guest, which has so many bytes of memory? It is a stranger's then."""

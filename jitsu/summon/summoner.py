@@ -27,7 +27,7 @@ from jitsu.summon.machine import Phase
 from jitsu.summon.news import news_of
 from jitsu.summon.register import Register
 from jitsu.summon.tenant import Holding, Tenant
-from jitsu.synjitsu.embryonic import Key, Verdict, key_of
+from jitsu.synjitsu.embryonic import Verdict, key_of
 from jitsu.synjitsu.sentinel import Sentinel
 from jitsu.trace import Traces
 
@@ -118,7 +118,8 @@ class Summoner:
         if not self._may_wait(tenant) and not wakes(tenant.service.wake, "tcp", segment.target_port):
             self.sentinel.reset(segment)
             return
-        if not self._is_let_in(tenant, key_of(segment), now):
+        if not self._doorman.lets_in(tenant, key_of(segment), now):
+            self._complain(now)
             return
         match tenant.embryos.hold(segment, frame, now):
             case Verdict.HELD:
@@ -133,14 +134,6 @@ class Summoner:
                     self._doorman.forget_stranger(service)
                 self._doorman.refuse("held")
                 self._complain(now)
-
-    def _is_let_in(self, tenant: Tenant, key: Key, now: float) -> bool:
-        """May this SYN wake the guest, or wait for it?"""
-        if tenant.held and tenant.embryos.holds(key):
-            return True
-        if tenant.state.phase in (Phase.STARTING, Phase.BOOTING):
-            return not (tenant.held and tenant.embryos.crowded) or self._doorman.lets_wait(tenant.name, key, now)
-        return self._doorman.lets_wake(tenant.name, tenant.service.memory, key, now)
 
     def _complain(self, now: float) -> None:
         complaint = self._doorman.complaint(now)

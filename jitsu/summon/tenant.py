@@ -128,7 +128,8 @@ class Tenant:
     @property
     def held(self) -> int:
         """How many packets are on hold."""
-        return sum(len(table) for table in (self._embryos, self._datagrams) if table is not None)
+        syns = len(self._embryos) if self._embryos is not None else 0
+        return syns + len(self._datagrams) if self._datagrams is not None else syns
 
     @property
     def depends(self) -> tuple[str, ...]:
@@ -142,11 +143,12 @@ class Tenant:
         holding = self.holding
         since = holding.serving_since if holding is not None else None
         domain = holding.domain if holding is not None else None
+        addresses = [str(address) for address in self.service.addresses]
         return {
             "service": self.name,
             "state": self.state.phase.value,
-            "address": str(self.service.addresses[0]),
-            "addresses": [str(address) for address in self.service.addresses],
+            "address": addresses[0],
+            "addresses": addresses,
             "names": list(self.service.names),
             "domid": holding.domid if holding is not None else None,
             "pid": domain.handle if domain is not None else None,

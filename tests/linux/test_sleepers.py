@@ -1,7 +1,11 @@
 """Ten thousand registered services that sleep: what they cost the real daemon."""
 
+import json
 import re
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,8 @@ pytestmark = pytest.mark.usefixtures("private_network")
 FEW, MANY = 10, 10_000
 MOST_BYTES = 4096
 """What one sleeper may take of the daemon's memory."""
+MOST_TIMES = 3
+"""How much longer all of them may take to be listed than ten."""
 
 
 @pytest.fixture
@@ -25,14 +31,29 @@ def kernel(tmp_path: Path) -> Path:
     return kernel
 
 
-def test_ten_thousand_sleepers_take_little_memory_and_no_time(kernel: Path) -> None:
+def test_ten_thousand_sleepers_take_little_memory_and_no_time_and_are_listed_fast(kernel: Path) -> None:
     with Stage(crowd(kernel, FEW), sections=BIG_NETWORK) as few:
         least = _resident(few)
+        usual = {output: min(_listed(few, output, FEW) for _ in range(7)) for output in ("table", "json")}
     with Stage(crowd(kernel, MANY), sections=BIG_NETWORK) as many:
         _until_idle(many)
         each = (_resident(many) - least) / (MANY - FEW)
-    print(f"{each:.0f} bytes a sleeper")
+        ratios = {output: min(_listed(many, output, MANY) for _ in range(7)) / usual[output] for output in usual}
+    print(
+        f"{each:.0f} bytes a sleeper; `jitsu ps` takes {ratios['table']:.2f} times as long, json {ratios['json']:.2f}"
+    )
     assert 0 < each <= MOST_BYTES
+    assert max(ratios.values()) <= MOST_TIMES
+
+
+def _listed(stage: Stage, output: str, count: int) -> float:
+    """Seconds that the command takes to list the services."""
+    begin = time.monotonic()
+    command = [sys.executable, "-m", "jitsu.cli.main", "ps", "-c", str(stage.path), "-o", output]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    taken = time.monotonic() - begin
+    assert len(json.loads(said) if output == "json" else said.splitlines()[1:]) == count
+    return taken
 
 
 def _resident(stage: Stage) -> int:

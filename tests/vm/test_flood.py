@@ -62,6 +62,7 @@ def test_a_flood_boots_little_and_keeps_nobody_out(hello: Path, full: bool) -> N
         assert sent["sent"] > RATE * seconds / 2
         assert len(visits) >= 2
         assert max(awake) <= MOST_STRANGERS + 1
+        assert "SYNs for sleepers are not listened to: " in stage.complaints()
         assert 0 < summons <= MOST_STRANGERS * (2 + seconds // 10), "each stays for ten seconds"
         assert grown < 16 << 20
         assert len(stage.log.read_bytes()) < 1000 * (len(visits) + summons + seconds), "the log is flooded too"
