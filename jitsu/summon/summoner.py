@@ -20,13 +20,14 @@ from jitsu.network.frames import Segment
 from jitsu.network.host import Network
 from jitsu.summon import machine
 from jitsu.summon.admission import Budget
+from jitsu.summon.adoption import adopt
 from jitsu.summon.doorman import Doorman
 from jitsu.summon.executor import Executor
 from jitsu.summon.gathering import Gathering, needed
 from jitsu.summon.machine import Phase
 from jitsu.summon.news import news_of
 from jitsu.summon.register import Register
-from jitsu.summon.tenant import Holding, Tenant
+from jitsu.summon.tenant import Tenant
 from jitsu.synjitsu.embryonic import Verdict, key_of
 from jitsu.synjitsu.sentinel import Sentinel
 from jitsu.trace import Traces
@@ -311,43 +312,9 @@ class Summoner:
         self.sentinel.guard(service.name, service.addresses, service.mac)
         self.sentinel.announce_one(service.name, service.addresses)
 
-    # Domains that outlived an earlier daemon.
-
     async def adopt(self, domains: Iterable[Domain]) -> None:
-        """Take over what still fits the configuration; end what does not."""
-        found = list(domains)
-        self._executor.builder.count_domids_from(max((domain.domid for domain in found), default=0) + 1)
-        # All that stay are taken over before any end is waited for: what a guest says meanwhile must find it here.
-        for domain in [domain for domain in found if not self._fits(domain)]:
-            await self._executor.builder.end(Holding(domain.domid, domain))
-
-    def _fits(self, domain: Domain) -> bool:
-        """Take over this domain if it can be."""
-        tenant = self.register.tenants.get(domain.service)
-        if tenant is None or tenant.holding is not None or domain.fingerprint != tenant.service.fingerprint:
-            log.info("%s: domain %d is of another configuration and is ended", domain.service, domain.domid)
-            return False
-        if domain.paused:
-            return self._rests(tenant, domain)
-        try:
-            self._executor.adopt(tenant, domain)
-        except (JitsuError, OSError) as error:
-            log.warning("%s: domain %d cannot be adopted and is ended: %s", tenant.name, domain.domid, error)
-            self._executor.bury(tenant, f"it could not be adopted: {error}")
-            return False
-        self.register.keep_in_sight(tenant)
-        self.events.add(Kind.ADOPTED, tenant.name, domid=domain.domid, detail=tenant.state.phase.value)
-        return True
-
-    def _rests(self, tenant: Tenant, domain: Domain) -> bool:
-        """Take over a guest that rests."""
-        try:
-            self._executor.pools.adopt(tenant.service, domain)
-        except (JitsuError, OSError) as error:
-            log.info("%s: domain %d rests for nobody and is ended: %s", tenant.name, domain.domid, error)
-            return False
-        log.info("%s: domain %d adopted, paused", tenant.name, domain.domid)
-        return True
+        """Take over what an earlier daemon left, where it still fits the configuration; end what does not."""
+        await adopt(domains, self.register, self._executor, self.events)
 
     # The machine, and its actions.
 

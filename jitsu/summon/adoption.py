@@ -1,0 +1,52 @@
+"""Domains that outlived an earlier daemon: each is taken over, if it still fits the configuration, or ended."""
+
+import logging
+from collections.abc import Iterable
+
+from jitsu.domains.driver import Domain
+from jitsu.errors import JitsuError
+from jitsu.events import Events, Kind
+from jitsu.summon.executor import Executor
+from jitsu.summon.register import Register
+from jitsu.summon.tenant import Holding, Tenant
+
+log = logging.getLogger(__name__)
+
+
+async def adopt(domains: Iterable[Domain], register: Register, executor: Executor, events: Events) -> None:
+    """Take over what fits; returns when what does not has ended."""
+    found = list(domains)
+    executor.builder.count_domids_from(max((domain.domid for domain in found), default=0) + 1)
+    # All that stay are taken over before any end is waited for: what a guest says meanwhile must find it here.
+    for domain in [domain for domain in found if not _is_taken_over(domain, register, executor, events)]:
+        await executor.builder.end(Holding(domain.domid, domain))
+
+
+def _is_taken_over(domain: Domain, register: Register, executor: Executor, events: Events) -> bool:
+    """Take over this domain if it can be."""
+    tenant = register.tenants.get(domain.service)
+    if tenant is None or tenant.holding is not None or domain.fingerprint != tenant.service.fingerprint:
+        log.info("%s: domain %d is of another configuration and is ended", domain.service, domain.domid)
+        return False
+    if domain.paused:
+        return _rests(tenant, domain, executor)
+    try:
+        executor.adopt(tenant, domain)
+    except (JitsuError, OSError) as error:
+        log.warning("%s: domain %d cannot be adopted and is ended: %s", tenant.name, domain.domid, error)
+        executor.bury(tenant, f"it could not be adopted: {error}")
+        return False
+    register.keep_in_sight(tenant)
+    events.add(Kind.ADOPTED, tenant.name, domid=domain.domid, detail=tenant.state.phase.value)
+    return True
+
+
+def _rests(tenant: Tenant, domain: Domain, executor: Executor) -> bool:
+    """Take over a guest that rests."""
+    try:
+        executor.pools.adopt(tenant.service, domain)
+    except (JitsuError, OSError) as error:
+        log.info("%s: domain %d rests for nobody and is ended: %s", tenant.name, domain.domid, error)
+        return False
+    log.info("%s: domain %d adopted, paused", tenant.name, domain.domid)
+    return True
