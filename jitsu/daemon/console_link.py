@@ -224,7 +224,7 @@ class ConsoleLink:
 
     def _start(self) -> None:
         self._complaints.parent.mkdir(parents=True, exist_ok=True)
-        _, pidfd = spawn(self._command, [], self._complaints)
+        _, pidfd = spawn(self._command, [], str(self._complaints))
         self._watch(pidfd)
 
     def _watch(self, pidfd: int) -> None:

@@ -28,27 +28,30 @@ CAPACITY = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ConsoleFiles:
-    """The console of one domain, in the folder of all domains' files; of a blank monitor while `service` is empty."""
+    """The console of one domain, in the folder of all domains' files; of a blank monitor while `service` is empty.
+
+    Texts and no `Path`s, as in `DomainFiles`.
+    """
 
     directory: Path
     domid: int
     service: str
 
     @property
-    def prefix(self) -> Path:
+    def prefix(self) -> str:
         """What QEMU is told: it adds `.in` and `.out`."""
-        return self.directory / f"{self.domid}.console.{self.service}"
+        return f"{self.directory}/{self.domid}.console.{self.service}"
 
     @property
-    def output(self) -> Path:
+    def output(self) -> str:
         return self._file("out")
 
     @property
-    def input(self) -> Path:
+    def input(self) -> str:
         return self._file("in")
 
     @property
-    def kept(self) -> Path:
+    def kept(self) -> str:
         return self._file("kept")
 
     def make(self, group: int | None = None) -> None:
@@ -66,12 +69,16 @@ class ConsoleFiles:
                     os.chmod(path, 0o660)
         except OSError as error:
             for path in made:
-                path.unlink()
+                os.unlink(path)
             if isinstance(error, FileExistsError):
                 raise ResourceBusy(
                     f"console {self.prefix}: exists already", hint="another domain has this domid"
                 ) from None
             raise HostError(f"console {self.prefix}: {error.strerror or error}") from None
+
+    def exists(self) -> bool:
+        """Is what the guest prints still to be had?"""
+        return os.path.exists(self.output)
 
     def become(self, service: str) -> "ConsoleFiles":
         """Give it to a service: a blank monitor opened it under no name. Raises `OSError`."""
@@ -82,7 +89,8 @@ class ConsoleFiles:
 
     def unlink(self) -> None:
         for path in (self.output, self.input, self.kept):
-            path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(path)
 
     def open_output(self) -> int:
         """The end at which what the guest prints is read, without waiting, also before QEMU has its own.
@@ -99,8 +107,8 @@ class ConsoleFiles:
         """The end at which the guest is typed to. Raises `OSError`, ENXIO when QEMU is not there yet or any more."""
         return _open_pipe(self.input, os.O_WRONLY)
 
-    def _file(self, end: str) -> Path:
-        return self.directory / f"{self.domid}.console.{self.service}.{end}"
+    def _file(self, end: str) -> str:
+        return f"{self.prefix}.{end}"
 
 
 def consoles_in(directory: Path) -> Iterator[ConsoleFiles]:
@@ -120,7 +128,7 @@ def users_in(directory: Path) -> dict[int, int]:
     users = {}
     for console in consoles_in(directory):
         with suppress(FileNotFoundError):
-            users[console.domid] = console.output.stat().st_gid
+            users[console.domid] = os.stat(console.output).st_gid
     return {domid: user for domid, user in users.items() if user != os.getegid()}
 
 
@@ -136,9 +144,9 @@ def capacity(output: int) -> int:
     return fcntl.fcntl(output, fcntl.F_GETPIPE_SZ)
 
 
-def _open_pipe(path: Path, direction: int) -> int:
+def _open_pipe(path: str, direction: int) -> int:
     fd = os.open(path, direction | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
     if not stat.S_ISFIFO(os.fstat(fd).st_mode):
         os.close(fd)
-        raise FileNotFoundError(2, "is no pipe", str(path))
+        raise FileNotFoundError(2, "is no pipe", path)
     return fd

@@ -182,8 +182,10 @@ class ConsoleKeeper:
             log.error("%s: console of domain %d: %s", console.service, console.domid, error.strerror)
             return
         self._consoles[console.domid] = kept
-        kept.mark(f"domain {console.domid}: {GAP}" if console.kept.exists() else f"domain {console.domid} started")
-        console.kept.touch(mode=0o600)
+        kept.mark(
+            f"domain {console.domid}: {GAP}" if os.path.exists(console.kept) else f"domain {console.domid} started"
+        )
+        os.close(os.open(console.kept, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def ended(self, console: ConsoleFiles, why: str) -> None:
         if console.domid not in self._consoles:

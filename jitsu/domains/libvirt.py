@@ -304,12 +304,12 @@ class LibvirtDriver:
             return None
         files = DomainFiles(self._runtime_dir, identity.domid)
         try:
-            if not self._console(identity.service, identity.domid).output.exists():
+            if not self._console(identity.service, identity.domid).exists():
                 raise DomainError(f"{_subject(process.domain)}: its console is gone")
             if not found.running and not found.resting:
                 raise DomainError(f"{_subject(process.domain)}: was not let run by the daemon that built it")
             process.become(replace(process.domain, paused=found.resting))
-            if files.ready.exists():
+            if files.has_ready_port():
                 process.hear_ready(connect(files.ready), booted=found.resting)
                 if found.running:
                     process.wake(strict=False)

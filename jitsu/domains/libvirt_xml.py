@@ -10,7 +10,6 @@ into the hub, by QEMU's monitor, before the guest runs: the tap is then the moni
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, register_namespace, tostring
 
@@ -46,7 +45,7 @@ def domain_xml(
     instance: str,
     accelerator: str,
     files: DomainFiles,
-    console: Path,
+    console: str,
     nics: int,
 ) -> str:
     """The description of a transient domain that runs `spec` with `nics` network cards.
@@ -110,9 +109,7 @@ def _system(domain: Element, spec: DomainSpec, machine: str) -> None:
     SubElement(system, "cmdline").text = spec.cmdline
 
 
-def _devices(
-    devices: Element, emulator: str, spec: DomainSpec, files: DomainFiles, console: Path, *, pci: bool
-) -> None:
+def _devices(devices: Element, emulator: str, spec: DomainSpec, files: DomainFiles, console: str, *, pci: bool) -> None:
     """The console, the ready port, and none of what libvirt would add by itself."""
     SubElement(devices, "emulator").text = emulator
     SubElement(devices, "controller", type="usb", model="none")

@@ -159,7 +159,7 @@ class QemuDriver:
         try:
             self._consoles.began(console.become(spec.service))
             # First of all: a daemon that finds this process must know whose guest runs in it.
-            files.tenant.write_text(identity.encode(), encoding="ascii")
+            files.name_tenant(identity.encode())
             if spec.tells_ready:
                 # It waits in the socket until there is a guest to read it.
                 process.wake()
@@ -286,7 +286,7 @@ class QemuDriver:
             listeners = []
             for path in (files.qmp, *((files.ready,) if spec.tells_ready else ())):
                 listeners.append(ours.enter_context(listen(path)))
-                undo.callback(path.unlink)
+                undo.callback(os.unlink, path)
             numbers = [listener.fileno() for listener in listeners]
             ready = undo.enter_context(connect(files.ready)) if spec.tells_ready else None
             user = self._users.take(spec.domid)
@@ -306,7 +306,7 @@ class QemuDriver:
                 attended=True,
                 incoming=incoming,
             )
-            undo.callback(files.stderr.unlink, missing_ok=True)
+            undo.callback(files.forget_complaint)
             confinement = Confinement(spec.memory + SPARE_FILE_SIZE, user, self._groups())
             pid, pidfd = spawn(arguments, [*numbers, *taps], files.stderr, confinement)
             undo.pop_all()
@@ -330,14 +330,14 @@ class QemuDriver:
         try:
             if tenant is None:
                 raise DomainError(f"domain {identity.domid}: a blank monitor")
-            if not self._console(process.domain).output.exists():
+            if not self._console(process.domain).exists():
                 raise DomainError(f"domain {identity.domid}: its console is gone")
             status = (await (await process.monitor()).execute("query-status")).get("status")
             if status not in ("running", "paused"):
                 raise DomainError(f"domain {identity.domid}: it is {status}")
             resting = status == "paused"
             process.become(replace(process.domain, paused=resting))
-            if files.ready.exists():
+            if files.has_ready_port():
                 process.hear_ready(connect(files.ready), booted=resting)
                 if not resting:
                     # A copy must not be heard before it has secrets of its own.

@@ -49,13 +49,14 @@ def identity_of(pid: int, users: Mapping[int, int] = _NOBODY) -> Identity | None
     return identity
 
 
-def tenant_of(identity: Identity, record: Path) -> Identity | None:
+def tenant_of(identity: Identity, record: str) -> Identity | None:
     """Whose domain a process runs that was found with `identity`: its own words, or for what began as a blank monitor
     those of its `record`. None: it is a blank monitor still."""
     if identity.service:
         return identity
     try:
-        tenant = Identity.decode(record.read_text(encoding="ascii"))
+        with open(record, encoding="ascii") as file:
+            tenant = Identity.decode(file.read())
     except (OSError, UnicodeDecodeError):
         return None
     known = tenant is not None and (tenant.instance, tenant.domid) == (identity.instance, identity.domid)

@@ -9,7 +9,6 @@ Options are those of QEMU 7.2 (`qemu-system-x86_64 -M microvm,help`, docs/system
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import quote, unquote
 
 from jitsu.domains.driver import DomainSpec
@@ -104,7 +103,7 @@ def qemu_arguments(
     instance: str,
     accelerator: str,
     fds: Descriptors,
-    console: Path,
+    console: str,
     *,
     paused: bool = False,
     attended: bool = False,

@@ -50,30 +50,42 @@ _END_REASONS = {
 @dataclass(frozen=True, slots=True)
 class DomainFiles:
     """Where a domain's sockets, QEMU's own messages, and for a blank monitor that became a service's domain the name of
-    that lie: `DOMID.qmp`, `.ready`, `.stderr`, `.tenant`."""
+    that lie: `DOMID.qmp`, `.ready`, `.stderr`, `.tenant`.
+
+    Texts and no `Path`s: the interpreter remembers every part of those (`sys.intern`), and domids never come again.
+    """
 
     directory: Path
     domid: int
 
     @property
-    def qmp(self) -> Path:
-        return self.directory / f"{self.domid}.qmp"
+    def qmp(self) -> str:
+        return f"{self.directory}/{self.domid}.qmp"
 
     @property
-    def ready(self) -> Path:
-        return self.directory / f"{self.domid}.ready"
+    def ready(self) -> str:
+        return f"{self.directory}/{self.domid}.ready"
 
     @property
-    def stderr(self) -> Path:
-        return self.directory / f"{self.domid}.stderr"
+    def stderr(self) -> str:
+        return f"{self.directory}/{self.domid}.stderr"
 
     @property
-    def tenant(self) -> Path:
-        return self.directory / f"{self.domid}.tenant"
+    def tenant(self) -> str:
+        return f"{self.directory}/{self.domid}.tenant"
+
+    def name_tenant(self, name: str) -> None:
+        """Write down whose domain a blank monitor became. Raises `OSError`."""
+        with open(self.tenant, "w", encoding="ascii") as record:
+            record.write(name)
+
+    def has_ready_port(self) -> bool:
+        """Was the domain given a port to say `ready` on?"""
+        return os.path.exists(self.ready)
 
     def complaint(self) -> str:
         """The last thing QEMU itself said, or nothing."""
-        with suppress(OSError), self.stderr.open("rb") as file:
+        with suppress(OSError), open(self.stderr, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 2048))
             lines = [printable(line).strip() for line in file.read(2048).splitlines()]
             # Its "info:" lines tell of sockets that wait for a client.
@@ -81,16 +93,21 @@ class DomainFiles:
             return re.sub(r"^qemu-system-\w+: ", "", spoken[-1]) if spoken else ""
         return ""
 
+    def forget_complaint(self) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(self.stderr)
+
     def unlink(self) -> None:
         for path in (self.qmp, self.ready, self.stderr, self.tenant):
-            path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(path)
 
 
-def listen(path: Path) -> socket.socket:
+def listen(path: str) -> socket.socket:
     """A listening Unix socket at a new `path`. Raises `ResourceBusy` when there is one, `HostError` otherwise."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        listener.bind(str(path))
+        listener.bind(path)
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
@@ -100,11 +117,11 @@ def listen(path: Path) -> socket.socket:
     return listener
 
 
-def connect(path: Path) -> socket.socket:
+def connect(path: str) -> socket.socket:
     """A connection to the listening socket at `path`, made at once or not at all. Raises `DomainError`."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        connection.connect(str(path))
+        connection.connect(path)
     except OSError as error:
         connection.close()
         raise DomainError(f"socket {path}: {error.strerror or error}") from None
@@ -112,7 +129,7 @@ def connect(path: Path) -> socket.socket:
 
 
 def spawn(
-    arguments: list[str], inherited: list[int], stderr: Path, confinement: Confinement | None = None
+    arguments: list[str], inherited: list[int], stderr: str, confinement: Confinement | None = None
 ) -> tuple[int, int]:
     """Start a program in a session of its own, wait for its exec only, and return its process id and a pidfd.
 

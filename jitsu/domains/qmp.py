@@ -8,10 +8,10 @@ what it says is bounded and checked.
 import asyncio
 import itertools
 import json
+import os
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from jitsu.errors import DomainError
@@ -27,7 +27,7 @@ class QmpClient:
 
     def __init__(
         self,
-        path: Path,
+        path: str,
         connection: socket.socket,
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         events: EventCallback,
@@ -40,10 +40,10 @@ class QmpClient:
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._greeting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._end = "the connection is closed"
-        self._task = asyncio.create_task(self._read(), name=f"qmp {path.name}")
+        self._task = asyncio.create_task(self._read(), name=f"qmp {os.path.basename(path)}")
 
     @classmethod
-    async def connect(cls, path: Path, events: EventCallback, timeout: float = 5.0) -> "QmpClient":
+    async def connect(cls, path: str, events: EventCallback, timeout: float = 5.0) -> "QmpClient":
         """Connect to the socket at `path` and agree on capabilities within `timeout` seconds.
 
         `events` is called on the event loop with every event's name and data. Raises `DomainError`.
@@ -52,7 +52,7 @@ class QmpClient:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             async with asyncio.timeout(timeout):
-                await asyncio.get_running_loop().sock_connect(connection, str(path))
+                await asyncio.get_running_loop().sock_connect(connection, path)
                 streams = await asyncio.open_unix_connection(sock=connection, limit=LONGEST_LINE)
                 client = cls(path, connection, streams, events)
                 await client._greeting

@@ -162,7 +162,7 @@ async def test_one_that_is_killed_is_started_again_and_the_gap_is_marked(board: 
     os.close(last_words)
     board.pipes.remove(last_words)
     link.ended(brief, "gone")
-    await until(lambda: "two" in board.said() and not brief.kept.exists())
+    await until(lambda: "two" in board.said() and not Path(brief.kept).exists())
     assert link.pid not in (None, pid)
     said = board.said()
     assert said.count("one") == said.count("two") == said.count("last words") == 1

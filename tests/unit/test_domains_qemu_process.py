@@ -370,7 +370,7 @@ def test_check_of_files_and_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_complaint_is_the_last_line_that_is_one(tmp_path: Path) -> None:
     files = DomainFiles(tmp_path, 3)
     assert files.complaint() == ""
-    files.stderr.write_text(
+    Path(files.stderr).write_text(
         "x" * 5000 + "\nqemu-system-x86_64: -kernel: no\nqemu-system-x86_64: -chardev: info: QEMU waiting for you\n\n"
     )
     assert files.complaint() == "-kernel: no"

@@ -73,7 +73,7 @@ async def test_answers_find_their_questions_and_events_are_handed_on(tmp_path: P
 
     events: list[tuple[str, dict[str, Any]]] = []
     async with served(tmp_path / "qmp", talk) as path:
-        client = await QmpClient.connect(path, lambda name, data: events.append((name, data)))
+        client = await QmpClient.connect(str(path), lambda name, data: events.append((name, data)))
         answers = await asyncio.gather(client.execute("one", {"value": 1}), client.execute("two"))
         assert answers == ["first", "second"]
         await client.closed()
@@ -92,7 +92,7 @@ async def test_refusal_silence_and_end_name_the_command(tmp_path: Path) -> None:
         await peer.hear()
 
     async with served(tmp_path / "qmp", talk) as path:
-        client = await QmpClient.connect(path, ignore)
+        client = await QmpClient.connect(str(path), ignore)
         for text in ("no such thing", "QEMU refused"):
             with pytest.raises(DomainError) as caught:
                 await client.execute("cont")
@@ -126,7 +126,7 @@ async def test_what_is_no_qmp_ends_the_connection(tmp_path: Path, line: bytes) -
         await peer.reader.read()
 
     async with served(tmp_path / "qmp", talk) as path:
-        client = await QmpClient.connect(path, ignore)
+        client = await QmpClient.connect(str(path), ignore)
         with pytest.raises(DomainError, match="cont: QEMU said what is no QMP"):
             await client.execute("cont")
         await client.close()
@@ -142,7 +142,7 @@ async def test_an_endless_line_is_not_kept(tmp_path: Path, monkeypatch: pytest.M
             await peer.writer.drain()
 
     async with served(tmp_path / "qmp", talk) as path:
-        client = await QmpClient.connect(path, ignore)
+        client = await QmpClient.connect(str(path), ignore)
         async with asyncio.timeout(5):
             await client.closed()
         with pytest.raises(DomainError, match="QEMU said what is no QMP"):
@@ -165,7 +165,7 @@ async def test_hostile_messages_that_are_survived(tmp_path: Path) -> None:
 
     events: list[tuple[str, dict[str, Any]]] = []
     async with served(tmp_path / "qmp", talk) as path:
-        client = await QmpClient.connect(path, lambda name, data: events.append((name, data)))
+        client = await QmpClient.connect(str(path), lambda name, data: events.append((name, data)))
         assert await client.execute("query-status") == 42
         assert await client.execute("query-status") == 43
         await client.close()
@@ -183,11 +183,11 @@ async def test_connections_that_do_not_come_about(tmp_path: Path) -> None:
         """Closes at once."""
 
     with pytest.raises(DomainError, match="No such file or directory"):
-        await QmpClient.connect(tmp_path / "absent", ignore)
+        await QmpClient.connect(f"{tmp_path}/absent", ignore)
     async with served(tmp_path / "mute", mute) as path:
         with pytest.raises(DomainError, match=r"QEMU did not greet within 0\.05 s"):
-            await QmpClient.connect(path, ignore, timeout=0.05)
+            await QmpClient.connect(str(path), ignore, timeout=0.05)
     for talk in (brief, curt):
         async with served(tmp_path / talk.__name__, talk) as path:
             with pytest.raises(DomainError, match=r"QMP .*(closed|reset|Broken)"):
-                await QmpClient.connect(path, ignore)
+                await QmpClient.connect(str(path), ignore)
