@@ -28,7 +28,8 @@ def columns(
     ]
     for number, colours in enumerate(paints):
         if colours is not None:
-            aligned[number][1:] = [_painted(cell, colours) for cell in aligned[number][1:]]
+            painted = {cell: _painted(cell, colours) for cell in set(aligned[number][1:])}
+            aligned[number][1:] = [painted[cell] for cell in aligned[number][1:]]
     head, *lines = ("  ".join(cells).rstrip() for cells in zip(*aligned, strict=True))
     return "\n".join([click.style(head, bold=True), *lines])
 
