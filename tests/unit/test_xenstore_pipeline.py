@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -283,6 +284,26 @@ async def test_a_transaction_whose_requests_nobody_waits_for_is_aborted() -> Non
         committing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await committing
+
+
+async def test_a_transaction_whose_owner_is_gone_as_the_answer_comes_is_aborted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended = asyncio.Event()
+
+    async def talk(peer: Peer) -> None:
+        peer.answer(await peer.hear(), b"1\0")
+        (end,) = await peer.hear_all(END)
+        assert (end.transaction, end.payload) == (1, b"F\0")
+        ended.set()
+
+    async with talking(talk) as client:
+        beginning = asyncio.create_task(client.begin())
+        cancel_soon = partial(asyncio.get_running_loop().call_soon, beginning.cancel)
+        monkeypatch.setattr(client._link.ids, "answered", lambda number: cancel_soon())
+        with pytest.raises(asyncio.CancelledError):
+            await beginning
+        await ended.wait()
 
 
 async def test_leaving_a_transaction_aborts_it() -> None:
