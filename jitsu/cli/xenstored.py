@@ -1,0 +1,30 @@
+"""`jitsu xenstored`."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("xenstored", epilog="Example: jitsu xenstored --socket /run/xenstored/socket")
+@click.option("--socket", "path", type=click.Path(path_type=Path), required=True, help="Where domain 0 connects.")
+@click.option("--domains", default="0-32751", show_default=True, help="The domids that exist.")
+@click.option(
+    "--domain-sockets",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="A folder for sockets DOMID.sock: whoever connects there is that domain.",
+)
+def command(path: Path, domains: str, folder: Path | None) -> None:
+    """Serve a XenStore, in the foreground, to every client that speaks its protocol.
+
+    There need not be a hypervisor. Whoever connects to the socket is domain 0. It ends on SIGTERM.
+    """
+    import logging
+
+    from jitsu.xenstore.daemon import Daemon
+    from jitsu.xenstore.domains import Domains, domids
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
+    daemon = Daemon(path, domains=Domains(*domids(domains)), folder=folder)
+    click.echo(f"a XenStore on {path}")
+    daemon.run()

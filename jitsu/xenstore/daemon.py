@@ -1,0 +1,91 @@
+"""`jitsu xenstored`: a store, its sockets and signals, put together."""
+
+import logging
+import resource
+import signal
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+from jitsu.errors import HostError
+from jitsu.xenstore.control import Control
+from jitsu.xenstore.domains import Domains
+from jitsu.xenstore.server import Server
+from jitsu.xenstore.store import Store
+from jitsu.xenstore.toolstack import Toolstack
+from jitsu.xenstore.transport import Listener
+
+FIRST_SOCKETS = 1024
+"""With `--domain-sockets`, so many domids have their sockets from the beginning; others when they are introduced."""
+
+log = logging.getLogger(__name__)
+
+
+class Daemon:
+    """One xenstored: domain 0's socket and, in a folder, sockets for other domains."""
+
+    def __init__(self, path: Path, *, domains: Domains, folder: Path | None = None) -> None:
+        """Listens when this returns. Raises `HostError`, `ResourceBusy`."""
+        self.store = Store(domains)
+        self.server = Server(self.store)
+        self._folder = folder or Path()
+        self._sockets = folder is not None
+        Toolstack(self.store, introduced=self._introduced, released=self._released)
+        Control(self.store)
+        if folder is not None:
+            _allow_descriptors(2 * FIRST_SOCKETS)
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise HostError(f"folder {folder} cannot be made: {error.strerror}", hint="choose another") from error
+            for domid in range(max(1, domains.first), min(domains.last + 1, domains.first + FIRST_SOCKETS)):
+                self._open(domid)
+        self.server.listen(Listener(path, 0))
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        awake, waker = socket.socketpair()
+        for end in (awake, waker):
+            end.setblocking(False)
+        before = signal.set_wakeup_fd(waker.fileno())
+        previous = {
+            number: signal.signal(number, lambda *_: self.server.stop()) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        self.server.when_readable(awake.fileno(), lambda: suppressed_read(awake))
+        try:
+            self.server.run()
+        finally:
+            signal.set_wakeup_fd(before)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+            awake.close()
+            waker.close()
+
+    def _introduced(self, domid: int) -> None:
+        self.server.disconnect(domid)
+        if self._sockets and not self._socket_of(domid).exists():
+            self._open(domid)
+
+    def _released(self, domid: int) -> None:
+        self.server.disconnect(domid)
+        if domid - self.store.domains.first >= FIRST_SOCKETS:
+            self.server.deafen(domid)
+
+    def _open(self, domid: int) -> None:
+        self.server.listen(Listener(self._socket_of(domid), domid))
+
+    def _socket_of(self, domid: int) -> Path:
+        return self._folder / f"{domid}.sock"
+
+
+def suppressed_read(end: socket.socket) -> None:
+    """Take what woke the loop."""
+    with suppress(BlockingIOError):
+        end.recv(4096)
+
+
+def _allow_descriptors(wanted: int) -> None:
+    """Raise our own limit of open files as far as it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard) if hard >= 0 else wanted, hard))

@@ -1,0 +1,257 @@
+"""The daemon's loop: whoever has something to say is heard in turn, and nobody for long.
+
+One turn: wait for what is readable, execute what has come (so many requests of each connection at most), make safe what
+was changed, then send all answers and events. A request that has to wait for a lease holds its connection: nothing more
+is read from it until it was answered, so that answers keep the order of requests.
+"""
+
+import logging
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from heapq import heappop, heappush
+from itertools import count
+
+from jitsu.xenstore.peer import Peer
+from jitsu.xenstore.store import Store
+from jitsu.xenstore.transport import Listener, Transport
+from jitsu.xenstore.wire import Message, Parser, ProtocolError
+
+MOST_REQUESTS = 64
+"""Requests of one connection executed in one turn."""
+
+MOST_CONNECTIONS = 4096
+
+FULL = 256 * 1024
+"""Bytes that wait to be sent, from which on nothing more is read from a connection."""
+
+log = logging.getLogger(__name__)
+
+
+class Connection:
+    """One client: its stream, its peer in the store, and requests that have come and are not answered."""
+
+    __slots__ = ("held", "interest", "parser", "peer", "requests", "transport")
+
+    def __init__(self, transport: Transport, peer: Peer) -> None:
+        self.transport = transport
+        self.peer = peer
+        self.parser = Parser()
+        self.requests: deque[Message] = deque()
+        self.held = False
+        self.interest = select.EPOLLIN
+
+    @property
+    def fd(self) -> int:
+        return self.transport.fileno()
+
+
+class Server:
+    """Serves a store. `saved` is called before anything is sent that tells of changes."""
+
+    def __init__(self, store: Store, *, saved: Callable[[], None] = lambda: None) -> None:
+        self.store = store
+        self._saved = saved
+        self._epoll = select.epoll()
+        self._listeners: dict[int, Listener] = {}
+        self._connections: dict[int, Connection] = {}
+        self._of_peer: dict[Peer, Connection] = {}
+        self._pending: dict[Connection, None] = {}
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._wakers: dict[int, Callable[[], None]] = {}
+        self._numbers = count()
+        self._stopping = False
+
+    # What is served
+
+    def listen(self, listener: Listener) -> None:
+        """Serve whoever connects there, as the listener's domain."""
+        self._listeners[listener.fileno()] = listener
+        self._epoll.register(listener.fileno(), select.EPOLLIN)
+
+    def deafen(self, domid: int) -> None:
+        """Serve a domain's listener no longer."""
+        for fd, listener in list(self._listeners.items()):
+            if listener.domid == domid and domid:
+                self._epoll.unregister(fd)
+                del self._listeners[fd]
+                listener.close()
+
+    def connect(self, transport: Transport, domid: int) -> Connection:
+        """Serve a stream as a domain."""
+        connection = Connection(transport, self.store.connect(domid))
+        self._connections[connection.fd] = connection
+        self._of_peer[connection.peer] = connection
+        self._epoll.register(connection.fd, select.EPOLLIN)
+        return connection
+
+    def disconnect(self, domid: int) -> None:
+        """End the connections of a domain."""
+        for connection in list(self._connections.values()):
+            if connection.peer.domid == domid:
+                self._close(connection)
+
+    def when_readable(self, fd: int, call: Callable[[], None]) -> None:
+        """Call when a descriptor that is no client's is readable."""
+        self._wakers[fd] = call
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> None:
+        heappush(self._timers, (time.monotonic() + seconds, next(self._numbers), call))
+
+    def stop(self) -> None:
+        """Let `run` return after this turn."""
+        self._stopping = True
+
+    # The loop
+
+    def run(self) -> None:
+        """Serve until `stop`; then close everything."""
+        try:
+            while not self._stopping:
+                self.turn(self._patience())
+        finally:
+            self._saved()
+            for connection in list(self._connections.values()):
+                self._close(connection)
+            for listener in self._listeners.values():
+                listener.close()
+            self._epoll.close()
+
+    def turn(self, patience: float) -> None:
+        """One turn; waits for `patience` seconds at most, -1 for ever."""
+        connections = self._connections
+        for fd, what in self._epoll.poll(patience):
+            connection = connections.get(fd)
+            if connection is not None:
+                if what & ~select.EPOLLOUT:
+                    self._read(connection)
+                if what & select.EPOLLOUT:
+                    self._send(connection)
+            elif fd in self._listeners:
+                self._accept(self._listeners[fd])
+            elif fd in self._wakers:
+                self._wakers[fd]()
+        self._call_timers()
+        pending, self._pending = self._pending, {}
+        for connection in pending:
+            self._execute(connection)
+        if len(self.store.leases):
+            self.store.expire()
+        self._resume()
+        self._saved()
+        unsent = self.store.unsent
+        while unsent:
+            peer = next(iter(unsent))
+            del unsent[peer]
+            known = self._of_peer.get(peer)
+            if known is not None:
+                self._send(known)
+
+    def _patience(self) -> float:
+        if self._pending:
+            return 0
+        deadlines = list(self._deadlines())
+        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else -1
+
+    def _deadlines(self) -> Iterator[float]:
+        if self._timers:
+            yield self._timers[0][0]
+        lease = self.store.leases.next_deadline()
+        if lease is not None:
+            yield lease
+
+    def _call_timers(self) -> None:
+        while self._timers and self._timers[0][0] <= time.monotonic():
+            heappop(self._timers)[2]()
+
+    def _accept(self, listener: Listener) -> None:
+        transport = listener.accept()
+        if transport is None:
+            return
+        if len(self._connections) >= MOST_CONNECTIONS:
+            log.warning("refused a connection of domain %d: there are %d", listener.domid, MOST_CONNECTIONS)
+            transport.close()
+            return
+        self.connect(transport, listener.domid)
+
+    def _read(self, connection: Connection) -> None:
+        if connection.held or connection.requests or connection.peer.backlog > FULL:
+            self._listen_to(connection, False)
+            return
+        data = connection.transport.receive()
+        if data is None:
+            return
+        if not data:
+            self._close(connection)
+            return
+        try:
+            connection.requests.extend(connection.parser.feed(data))
+        except ProtocolError as error:
+            log.warning("domain %d: %s", connection.peer.domid, error.message)
+            self._close(connection)
+            return
+        if connection.requests:
+            self._execute(connection)
+
+    def _execute(self, connection: Connection) -> None:
+        """Execute what has come, up to a fair share; the rest has its turn later."""
+        requests, peer, execute = connection.requests, connection.peer, self.store.execute
+        if connection.held or peer not in self._of_peer:
+            return
+        for _ in range(MOST_REQUESTS):
+            if not requests:
+                self._listen_to(connection, True)
+                return
+            lease = execute(peer, requests[0])
+            if lease is not None:
+                self.store.leases.wait(lease, peer)
+                connection.held = True
+                return
+            requests.popleft()
+        self._pending[connection] = None
+
+    def _resume(self) -> None:
+        """Go on with those whose wait is over, in their order."""
+        resumed = self.store.resumed
+        while resumed:
+            peer = resumed.pop(0)
+            connection = self._of_peer.get(peer)
+            if connection is not None and connection.held:
+                connection.held = False
+                self._execute(connection)
+                if not connection.held:
+                    self.store.leases.served(peer)
+
+    def _send(self, connection: Connection) -> None:
+        peer = connection.peer
+        if not peer.backlog:
+            return
+        count = connection.transport.send(peer.waiting())
+        if count is None or peer.stuck:
+            self._close(connection)
+            return
+        peer.sent(count)
+        blocked = bool(peer.backlog)
+        if blocked != bool(connection.interest & select.EPOLLOUT):
+            self._interest(connection, connection.interest ^ select.EPOLLOUT)
+        if not blocked and not connection.held and not connection.requests:
+            self._listen_to(connection, True)
+
+    def _listen_to(self, connection: Connection, wanted: bool) -> None:
+        if wanted != bool(connection.interest & select.EPOLLIN):
+            self._interest(connection, connection.interest ^ select.EPOLLIN)
+
+    def _interest(self, connection: Connection, interest: int) -> None:
+        connection.interest = interest
+        self._epoll.modify(connection.fd, interest)
+
+    def _close(self, connection: Connection) -> None:
+        if self._of_peer.pop(connection.peer, None) is None:
+            return
+        del self._connections[connection.fd]
+        self._epoll.unregister(connection.fd)
+        self._pending.pop(connection, None)
+        self.store.disconnect(connection.peer)
+        connection.transport.close()

@@ -1,0 +1,338 @@
+"""The store: requests come in, answers and events go into the outboxes of connections.
+
+One request at a time, from one thread. `execute` either answers a request, or says which lease it has to wait for;
+then nothing has happened, and it is to be executed again when the lease has ended (`lease.py`). What a transport has to
+do besides: send what is in the outboxes, after `tree.log`, where it is kept, is safe.
+"""
+
+import time
+from collections.abc import Callable
+
+from jitsu.xenstore import operations
+from jitsu.xenstore.domains import Domains
+from jitsu.xenstore.lease import Lease, Leases
+from jitsu.xenstore.operations import OK, Caller
+from jitsu.xenstore.paths import canonical, canonical_or_special, parent_of
+from jitsu.xenstore.peer import Peer
+from jitsu.xenstore.permissions import ANYBODY, FOR_DOMAIN_0, NOTHING, READ, Permissions, parse
+from jitsu.xenstore.quotas import Quotas
+from jitsu.xenstore.transaction import Request, Transaction, perform
+from jitsu.xenstore.tree import Tree
+from jitsu.xenstore.view import NAMES, NODE, Event, Present, Thing
+from jitsu.xenstore.watches import Watches, depth_from
+from jitsu.xenstore.wire import Message, StoreError, Type, strings
+
+_ON_NODES = frozenset(
+    {Type.READ, Type.WRITE, Type.DIRECTORY, Type.DIRECTORY_PART, Type.MKDIR, Type.RM, Type.GET_PERMS, Type.SET_PERMS}
+)
+_CHANGING = frozenset({Type.WRITE, Type.MKDIR, Type.RM, Type.SET_PERMS})
+_WITH_SPECIAL = frozenset({Type.GET_PERMS, Type.SET_PERMS})
+_OUTSIDE_TRANSACTIONS = frozenset({Type.WATCH, Type.UNWATCH})
+
+STRICT = b"doom\0"
+"""Payload of TRANSACTION_START: the first request that fails dooms the transaction. Others than us ignore it."""
+
+MOST_REMEMBERED = 65_536
+"""Records kept for open transactions only; then the oldest of them is given up."""
+
+Handler = Callable[[Peer, Message], bytes]
+
+
+class Store:
+    """Nodes, domains, watches, transactions of all connections."""
+
+    def __init__(self, domains: Domains | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.tree = Tree()
+        self.domains = domains or Domains()
+        self.quotas = Quotas()
+        self.watches = Watches()
+        self.leases: Leases[Peer] = Leases()
+        self.peers: dict[Peer, None] = {}
+        self.unsent: dict[Peer, None] = {}
+        """Who has something in the outbox; the transport empties it."""
+        self.resumed: list[Peer] = []
+        """Whose held requests may be executed again, in this order; the transport empties it."""
+        self.handlers: dict[int, Handler] = {
+            Type.WATCH: self._watch,
+            Type.UNWATCH: self._unwatch,
+            Type.RESET_WATCHES: self._reset_watches,
+            Type.TRANSACTION_START: self._start,
+        }
+        """What is not about nodes, by type; `toolstack.py` adds its own."""
+        self._present = Present(self.tree)
+        self._open: dict[Transaction, Peer] = {}
+        self._clock = clock
+        perform(self._present, self._caller(0), Request(Type.WRITE, "/tool/xenstored/jitsu", b"1"))
+        self.tree.create_special("@introduceDomain", FOR_DOMAIN_0)
+        self.tree.create_special("@releaseDomain", Permissions(((0, NOTHING), (ANYBODY, READ))))
+        self._present.events.clear()
+
+    # Connections
+
+    def connect(self, domid: int) -> Peer:
+        """A connection of a domain."""
+        peer = Peer(self._caller(domid), self.unsent)
+        self.peers[peer] = None
+        return peer
+
+    def disconnect(self, peer: Peer) -> None:
+        """The connection is gone, and its transactions and watches with it."""
+        self.reset(peer)
+        self.leases.forget(peer)
+        self.peers.pop(peer, None)
+        self.unsent.pop(peer, None)
+
+    def reset(self, peer: Peer) -> None:
+        """Forget a connection's transactions and watches."""
+        for watch in peer.watches.values():
+            self.watches.remove(watch)
+        peer.watches.clear()
+        for transaction in peer.transactions.values():
+            self._close(transaction)
+        peer.transactions.clear()
+
+    def retarget(self) -> None:
+        """Domains have other targets now: their connections are to know."""
+        for peer in self.peers:
+            peer.caller = self._caller(peer.domid)
+
+    # Requests
+
+    def execute(self, peer: Peer, message: Message) -> Lease[Peer] | None:
+        """Answer a request, in the peer's outbox; or say what it has to wait for."""
+        kind = message.type
+        try:
+            if kind in _ON_NODES:
+                transaction = peer.transaction(message.transaction) if message.transaction else None
+                request = self._parse(peer, message)
+                if transaction is not None:
+                    if not peer.domid and (lease := self._claim(peer, transaction, request)) is not None:
+                        return lease
+                    payload = transaction.request(request)
+                elif kind in _CHANGING:
+                    if self.leases and (lease := self._in_the_way_of(request, peer)) is not None:
+                        return lease
+                    payload = self._change(peer, request)
+                else:
+                    payload = perform(self._present, peer.caller, request)
+            elif kind == Type.TRANSACTION_END:
+                transaction = peer.transaction(message.transaction)
+                if message.payload not in (b"T\0", b"F\0"):
+                    raise StoreError("EINVAL", "a transaction ends with T or F")
+                commit = message.payload == b"T\0"
+                if commit and self.leases and (lease := self._in_the_way_of_end(transaction)) is not None:
+                    return lease
+                del peer.transactions[message.transaction]
+                payload = self._end(peer, transaction, commit=commit)
+            else:
+                payload = self._handle(peer, message)
+            peer.reply(message, payload)
+            if kind == Type.WATCH:
+                self._first_event(peer, message)
+        except StoreError as error:
+            peer.fail(message, error.errno)
+        return None
+
+    def expire(self) -> None:
+        """End leases that have lasted long enough."""
+        self.resumed += self.leases.expire(self._clock())
+
+    def fire(self, events: list[Event]) -> None:
+        self.watches.fire(events)
+
+    def _handle(self, peer: Peer, message: Message) -> bytes:
+        handler = self.handlers.get(message.type)
+        if handler is None:
+            raise StoreError("ENOSYS", f"no request has type {message.type}")
+        if message.transaction and message.type not in _OUTSIDE_TRANSACTIONS:
+            peer.transaction(message.transaction)
+        return handler(peer, message)
+
+    def _parse(self, peer: Peer, message: Message) -> Request:
+        """Raises `StoreError` EINVAL."""
+        kind, payload = message.type, message.payload
+        longest = self.quotas.limit("path-max", peer.domid) if peer.domid else 4096
+        first, terminator, rest = payload.partition(b"\0")
+        if not terminator:
+            raise StoreError("EINVAL", "a path without its NUL")
+        if kind in _WITH_SPECIAL:
+            path = canonical_or_special(first, peer.home, longest)
+        else:
+            path = canonical(first, peer.home, longest)
+        if kind == Type.WRITE:
+            return Request(kind, path, rest)
+        if kind == Type.SET_PERMS:
+            return Request(kind, path, perms=parse(tuple(strings(rest))))
+        if kind == Type.DIRECTORY_PART:
+            words = strings(rest)
+            if len(words) != 1 or not words[0].isdigit() or len(words[0]) > 9:
+                raise StoreError("EINVAL", "a part of a directory begins at an offset")
+            return Request(kind, path, offset=int(words[0]))
+        if rest:
+            raise StoreError("EINVAL", "more than a path")
+        return Request(kind, path)
+
+    def _change(self, peer: Peer, request: Request) -> bytes:
+        """A changing request outside of transactions."""
+        self.tree.begin()
+        payload = perform(self._present, peer.caller, request)
+        self._fire_present()
+        return payload
+
+    def restrict(self, peer: Peer, path: str, restricted: bool) -> bytes:
+        """Mark a directory as restricted (permissions.py), or no longer. Raises `StoreError`."""
+        self.tree.begin()
+        payload = operations.restrict(self._present, peer.caller, path, restricted)
+        self._fire_present()
+        return payload
+
+    def clear_away(self, domid: int) -> None:
+        """A domain is no more: remove the nodes that it owned, with all below them, and its name from permissions."""
+        tree = self.tree
+        if not tree.mentioned.get(domid):
+            return
+        tree.begin()
+        named = [
+            (path, node.perms)
+            for path, node in tree.everything()
+            if any(domid == entry for entry, _ in node.perms.entries)
+        ]
+        for path, perms in named:
+            if tree.node(path) is None:
+                continue  # it went with one above it
+            if perms.owner == domid:
+                self._present.remove(path)
+            else:
+                tree.permit(path, perms.without(domid))
+        self._fire_present()
+
+    def _fire_present(self) -> None:
+        events = self._present.events
+        if events:
+            self._present.events = []
+            self.watches.fire(events)
+
+    # Transactions
+
+    def _start(self, peer: Peer, message: Message) -> bytes:
+        if message.transaction:
+            raise StoreError("EBUSY", "a transaction within a transaction")
+        if self.quotas.exceeded("transactions", peer.domid, len(peer.transactions) + 1):
+            raise StoreError("ENOSPC", f"domain {peer.domid} has as many transactions as it may")
+        while self.tree.remembered > MOST_REMEMBERED and self._open:
+            self._give_up(next(iter(self._open)))
+        transaction = Transaction(self.tree, peer.caller, strict=message.payload == STRICT)
+        self._open[transaction] = peer
+        return b"%d\0" % peer.number(transaction)
+
+    def _end(self, peer: Peer, transaction: Transaction, *, commit: bool) -> bytes:
+        try:
+            if not commit:
+                return OK
+            events = transaction.commit()
+            self.leases.succeeded(peer)
+        except StoreError as error:
+            if error.errno == "EAGAIN" and not transaction.doom:
+                self.leases.failed(peer, list(transaction.draft.contradictions()), self._clock())
+            raise
+        finally:
+            self._close(transaction)
+        self.watches.fire(events)
+        return OK
+
+    def _close(self, transaction: Transaction) -> None:
+        if self._open.pop(transaction, None) is not None:
+            transaction.close()
+        self.resumed += self.leases.end(transaction)
+
+    def _give_up(self, transaction: Transaction) -> None:
+        """What is kept for its sake is too much: whatever it asks now, it has to begin again."""
+        del self._open[transaction]
+        transaction.give_up()
+        self.resumed += self.leases.end(transaction)
+
+    # Leases
+
+    def _claim(self, peer: Peer, transaction: Transaction, request: Request) -> Lease[Peer] | None:
+        """Get a lease on what a transaction is about to learn, if that is contended; or the one to wait for."""
+        leases = self.leases
+        now = 0.0
+        things: list[Thing] = []
+        if request.type in (Type.DIRECTORY, Type.DIRECTORY_PART):
+            now = self._clock()
+            if leases.is_hot((NAMES, request.path), now) or self._others_list(transaction, request.path):
+                things.append((NAMES, request.path))
+        if leases.anything_hot:
+            now = now or self._clock()
+            if leases.is_hot((NODE, request.path), now):
+                things.append((NODE, request.path))
+        if not things:
+            return None
+        lease = leases.claim(transaction, things, now)
+        if lease is not None and leases.holds_any(peer.transactions.values()):
+            return None
+        return lease
+
+    def _others_list(self, transaction: Transaction, path: str) -> bool:
+        """Has another open transaction listed a directory, or will it change its list?"""
+        return any(
+            path in other.draft.listings or path in other.draft.relisted
+            for other, peer in self._open.items()
+            if other is not transaction and not peer.domid
+        )
+
+    def _in_the_way_of(self, request: Request, peer: Peer) -> Lease[Peer] | None:
+        """A lease that a request outside of transactions has to wait for."""
+        if self.leases.holds_any(peer.transactions.values()):
+            return None
+        path = request.path
+        above = parent_of(path)
+        names = [above] if self.tree.node(path) is None or request.type == Type.RM else []
+        cuts = [path] if request.type == Type.RM else []
+        return self.leases.in_the_way(names, [path], cuts, None)
+
+    def _in_the_way_of_end(self, transaction: Transaction) -> Lease[Peer] | None:
+        """A lease that a commit has to wait for."""
+        peer = self._open.get(transaction)
+        if peer is None or not transaction.has_written or self.leases.holds_any(peer.transactions.values()):
+            return None
+        draft = transaction.draft
+        return self.leases.in_the_way(draft.relisted, draft.own, draft.cuts, transaction)
+
+    # Watches
+
+    def _watch(self, peer: Peer, message: Message) -> bytes:
+        words = strings(message.payload)
+        if len(words) not in (2, 3):
+            raise StoreError("EINVAL", "a watch is a path and a token")
+        path = canonical_or_special(words[0], peer.home, self.quotas.limit("path-max", peer.domid))
+        depth = depth_from(words[2]) if len(words) == 3 else -1
+        if (path, words[1]) in peer.watches:
+            raise StoreError("EEXIST", f"{path} is watched with the same token")
+        if self.quotas.exceeded("watches", peer.domid, len(peer.watches) + 1):
+            raise StoreError("ENOSPC", f"domain {peer.domid} has as many watches as it may")
+        peer.watches[path, words[1]] = self.watches.add(peer, path, words[0], words[1], depth)
+        return OK
+
+    def _first_event(self, peer: Peer, message: Message) -> None:
+        """Every watch begins with an event, behind the answer."""
+        words = strings(message.payload)
+        peer.notify(words[0], words[1])
+
+    def _unwatch(self, peer: Peer, message: Message) -> bytes:
+        words = strings(message.payload)
+        if len(words) != 2:
+            raise StoreError("EINVAL", "a watch is a path and a token")
+        path = canonical_or_special(words[0], peer.home, self.quotas.limit("path-max", peer.domid))
+        watch = peer.watches.pop((path, words[1]), None)
+        if watch is None:
+            raise StoreError("ENOENT", f"{path} is not watched with this token")
+        self.watches.remove(watch)
+        return OK
+
+    def _reset_watches(self, peer: Peer, message: Message) -> bytes:
+        self.reset(peer)
+        return OK
+
+    def _caller(self, domid: int) -> Caller:
+        return Caller(domid, self.domains.target_of(domid), self.quotas, self.domains.exists)

@@ -1,0 +1,175 @@
+"""Transactions that merge: committed if and only if the same requests would be answered the same now.
+
+A transaction is its log: each request and the answer that the client got. Its verdict is *replay*: run the log against
+the store as it is; if every answer comes out as it was given, the outcome of that run is committed, else the client
+must begin again (EAGAIN). So committed transactions have a serial order, that of their commits, in which every answer
+is true, and nothing else is promised or needed. Two clients that create different nodes in one directory do not
+disturb each other; one that listed the directory is disturbed, for it would see another list.
+
+Replaying all is rarely needed: the draft noted the facts on which its answers depended, and when those hold, replay
+would answer the same (`view.Draft.holds`). And a transaction that is behind (a fact that it is about to learn has
+changed since it began) is moved forward while its answers still hold: as if it had begun later.
+
+One that wrote nothing never fails: its answers are those of the moment at which it began or to which it was moved.
+"""
+
+from typing import NamedTuple
+
+from jitsu.xenstore import operations
+from jitsu.xenstore.operations import Caller
+from jitsu.xenstore.permissions import FOR_DOMAIN_0, Permissions
+from jitsu.xenstore.tree import Tree
+from jitsu.xenstore.view import Draft, Event, View
+from jitsu.xenstore.wire import StoreError, Type
+
+MOST_REQUESTS = 4096
+"""Of one transaction of a domain that is not privileged: its log is kept and may have to be replayed."""
+
+MOST_EFFORT = 16
+"""Requests replayed for each request asked, to keep a transaction from falling behind. Its end is not counted."""
+
+
+class Request(NamedTuple):
+    """An operation on a node, parsed: `path` is canonical; `value` belongs to WRITE, `perms` to SET_PERMS, `offset` to
+    DIRECTORY_PART."""
+
+    type: int
+    path: str
+    value: bytes = b""
+    perms: Permissions = FOR_DOMAIN_0
+    offset: int = 0
+
+
+def perform(view: View, who: Caller, request: Request) -> bytes:
+    """Carry out a request on a view. Raises `StoreError`."""
+    kind, path = request.type, request.path
+    if kind == Type.READ:
+        return operations.read(view, who, path)
+    if kind == Type.WRITE:
+        return operations.write(view, who, path, request.value)
+    if kind == Type.DIRECTORY:
+        return operations.directory(view, who, path)
+    if kind == Type.MKDIR:
+        return operations.make_directory(view, who, path)
+    if kind == Type.RM:
+        return operations.remove(view, who, path)
+    if kind == Type.SET_PERMS:
+        return operations.set_permissions(view, who, path, request.perms)
+    if kind == Type.GET_PERMS:
+        return operations.get_permissions(view, who, path)
+    if kind == Type.DIRECTORY_PART:
+        return operations.directory_part(view, who, path, request.offset)
+    raise StoreError("ENOSYS", f"no request of type {kind} on nodes")
+
+
+def answer(view: View, who: Caller, request: Request) -> bytes | str:
+    """The same, with the name of the error as answer."""
+    try:
+        return perform(view, who, request)
+    except StoreError as error:
+        return error.errno
+
+
+class Transaction:
+    """One transaction of one connection. With `strict`, the first request that fails decides: nothing is committed."""
+
+    def __init__(self, tree: Tree, who: Caller, *, strict: bool = False) -> None:
+        self.who = who
+        self.draft = Draft(tree)
+        self.log: list[tuple[Request, bytes | str]] = []
+        self.doom = ""
+        """The error with which it will end whatever else is asked, or nothing."""
+        self._tree = tree
+        self._strict = strict
+        self._effort = 0
+
+    def close(self) -> None:
+        self.draft.close()
+
+    def give_up(self) -> None:
+        """Whatever is asked now, it has to be begun again."""
+        self.draft.close()
+        self.doom = "EAGAIN"
+        self._strict = True
+
+    @property
+    def has_written(self) -> bool:
+        return self.draft.has_written
+
+    def request(self, request: Request) -> bytes:
+        """Answer a request in this transaction. Raises `StoreError`."""
+        if self._strict and self.doom:
+            raise StoreError(self.doom, f"an earlier request of this transaction failed with {self.doom}")
+        self._bound()
+        if self._is_behind(request) and self._effort <= MOST_EFFORT * len(self.log):
+            self._effort += len(self.log)
+            self.advance()
+        try:
+            given = perform(self.draft, self.who, request)
+        except StoreError as error:
+            self.log.append((request, error.errno))
+            if self._strict:
+                self.doom = error.errno
+            raise
+        self.log.append((request, given))
+        return given
+
+    def advance(self) -> bool:
+        """Move forward to the store as it is, if all that was answered is still true. Says whether that is so."""
+        if self._tree.commit == self.draft.moment:
+            return True
+        fresh = self._replayed()
+        if fresh is None:
+            return False
+        self.draft.close()
+        self.draft = fresh
+        return True
+
+    def commit(self) -> list[Event]:
+        """Bring it into effect: what happened to which nodes. Raises `StoreError` EAGAIN, ENOSPC for a quota, or what
+        it is doomed to."""
+        if self.doom:
+            raise StoreError(self.doom, "a request of this transaction failed")
+        if not self.has_written:
+            return []
+        if not self.draft.holds() and not self.advance():
+            raise StoreError("EAGAIN", "what this transaction saw has changed", hint="begin it again")
+        domid = self.who.domid
+        more = self.draft.balance.get(domid, 0)
+        if more > 0 and self.who.quotas.exceeded("nodes", domid, self._tree.owned.get(domid, 0) + more):
+            raise StoreError("ENOSPC", f"domain {domid} has as many nodes as it may")
+        self._tree.begin()
+        return self.draft.apply()
+
+    def _replayed(self) -> Draft | None:
+        """The draft that the same requests make now; None if any is answered otherwise."""
+        fresh = Draft(self._tree)
+        for request, given in self.log:
+            if answer(fresh, self.who, request) != given:
+                fresh.close()
+                return None
+        return fresh
+
+    def _is_behind(self, request: Request) -> bool:
+        """Would the answer come from the past? Then it could be true no longer when the transaction ends."""
+        draft, tree = self.draft, self._tree
+        if tree.commit == draft.moment:
+            return False
+        if not self.log:
+            return True
+        path, moment = request.path, draft.moment
+        if tree.node(path) is not tree.node_at(path, moment):
+            return True
+        if request.type in (Type.DIRECTORY, Type.DIRECTORY_PART):
+            return tree.listed(path) != tree.names_at(path, moment)[1]
+        return False
+
+    def _bound(self) -> None:
+        domid = self.who.domid
+        if not domid or self.doom:
+            return
+        if len(self.log) >= MOST_REQUESTS or self.who.quotas.exceeded(
+            "transaction-nodes", domid, self.draft.facts() + 1
+        ):
+            self.doom = "ENOMEM"
+            raise StoreError("ENOSPC", f"a transaction of domain {domid} looks at too much")
