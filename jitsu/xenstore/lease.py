@@ -33,17 +33,13 @@ W = TypeVar("W")
 
 
 class Lease(Generic[W]):
-    """What one transaction (`holder`) has leases on, until `deadline`; `waiting` are tickets with who waits."""
+    """What one transaction (`holder`) has leases on, until `deadline`, and who waits for that."""
 
     def __init__(self, holder: object, deadline: float) -> None:
         self.holder = holder
         self.deadline = deadline
         self.things: set[Thing] = set()
-        self.waiting: list[tuple[tuple[float, int], W]] = []
-
-    def resumed(self) -> list[W]:
-        """Who waited, in the order in which they go on."""
-        return [waiter for _, waiter in sorted(self.waiting, key=lambda entry: entry[0])]
+        self.waiting: list[W] = []
 
 
 class Leases(Generic[W]):
@@ -54,7 +50,8 @@ class Leases(Generic[W]):
         self._of: dict[object, Lease[W]] = {}
         self._hot: dict[Thing, float] = {}
         self._failed: dict[W, float] = {}
-        self._tickets: dict[W, int] = {}
+        self._places: dict[W, tuple[float, int]] = {}
+        self._wanted: dict[W, Thing] = {}
         self._numbers = count()
 
     def __len__(self) -> int:
@@ -68,8 +65,8 @@ class Leases(Generic[W]):
         since = self._hot.get(thing)
         return since is not None and now - since < HOT
 
-    def claim(self, holder: object, things: Iterable[Thing], now: float) -> Lease[W] | None:
-        """Get a lease on things for a transaction; instead, the lease of another that is in the way.
+    def claim(self, holder: object, things: Iterable[Thing], now: float) -> Thing | None:
+        """Get a lease on things for a transaction; instead, the one of them that another has and it must wait for.
 
         Who has a lease already gets what is free and never waits.
         """
@@ -78,7 +75,7 @@ class Leases(Generic[W]):
             other = self._on.get(thing)
             if other is not None and other is not mine:
                 if mine is None:
-                    return other
+                    return thing
                 continue
             if mine is None:
                 mine = self._of[holder] = Lease(holder, now + PERIOD)
@@ -86,36 +83,45 @@ class Leases(Generic[W]):
             self._on[thing] = mine
         return None
 
-    def in_the_way(
-        self, names: Iterable[str], nodes: Iterable[str], cuts: Iterable[str], me: object
-    ) -> Lease[W] | None:
-        """Somebody else's lease on what is about to change: lists of names, nodes, and nodes with all below them."""
-        if not self._on:
-            return None
+    def in_the_way(self, names: Iterable[str], nodes: Iterable[str], cuts: Iterable[str], me: object) -> Thing | None:
+        """What somebody else has a lease on, of what is about to change: lists of names, nodes, and nodes with all
+        below them."""
         mine = self._of.get(me)
         for kind, paths in ((NAMES, names), (NODE, nodes)):
             for path in paths:
                 lease = self._on.get((kind, path))
                 if lease is not None and lease is not mine:
-                    return lease
+                    return kind, path
         for cut in cuts:
             inside = cut + "/"
-            for (_, path), lease in self._on.items():
-                if lease is not mine and (path == cut or path.startswith(inside)):
-                    return lease
+            for thing, lease in self._on.items():
+                if lease is not mine and (thing[1] == cut or thing[1].startswith(inside)):
+                    return thing
         return None
 
     def holds_any(self, holders: Iterable[object]) -> bool:
         return any(holder in self._of for holder in holders)
 
-    def wait(self, lease: Lease[W], waiter: W) -> None:
-        """`waiter` is held until the lease ends. One that waits again keeps its place."""
-        ticket = self._tickets.setdefault(waiter, next(self._numbers))
-        lease.waiting.append(((self._failed.get(waiter, float("inf")), ticket), waiter))
+    def wait(self, thing: Thing, waiter: W) -> None:
+        """`waiter` is held until the lease on a thing ends. It keeps its place in the order until it was served: who
+        failed before comes first, then who came first."""
+        if waiter not in self._places:
+            self._places[waiter] = (self._failed.get(waiter, float("inf")), next(self._numbers))
+        self._wanted[waiter] = thing
+        self._on[thing].waiting.append(waiter)
+
+    def waits_on(self, waiter: W) -> bool:
+        """Has somebody else got a lease on what one waited for that could go on? Then it waits for that."""
+        thing = self._wanted[waiter]
+        if thing not in self._on:
+            return False
+        self.wait(thing, waiter)
+        return True
 
     def served(self, waiter: W) -> None:
         """It need not wait any more."""
-        self._tickets.pop(waiter, None)
+        self._places.pop(waiter, None)
+        self._wanted.pop(waiter, None)
 
     def failed(self, client: W, things: Iterable[Thing], now: float) -> None:
         """A transaction of `client` was refused because these had changed."""
@@ -135,11 +141,12 @@ class Leases(Generic[W]):
         return self._dissolve(lease) if lease is not None else []
 
     def forget(self, client: W) -> None:
-        """A connection is gone, as holder's client and as waiter."""
+        """A connection is gone."""
         self._failed.pop(client, None)
-        self._tickets.pop(client, None)
-        for lease in self._of.values():
-            lease.waiting = [entry for entry in lease.waiting if entry[1] is not client]
+        thing = self._wanted.get(client)
+        if thing is not None and thing in self._on and client in self._on[thing].waiting:
+            self._on[thing].waiting.remove(client)
+        self.served(client)
 
     def next_deadline(self) -> float | None:
         """When the next lease runs out; the first that was given is the first to end."""
@@ -156,4 +163,4 @@ class Leases(Generic[W]):
     def _dissolve(self, lease: Lease[W]) -> list[W]:
         for thing in lease.things:
             del self._on[thing]
-        return lease.resumed()
+        return sorted(lease.waiting, key=lambda waiter: self._places[waiter])

@@ -204,9 +204,9 @@ class Server:
             if not requests:
                 self._listen_to(connection, True)
                 return
-            lease = execute(peer, requests[0])
-            if lease is not None:
-                self.store.leases.wait(lease, peer)
+            taken = execute(peer, requests[0])
+            if taken is not None:
+                self.store.leases.wait(taken, peer)
                 connection.held = True
                 return
             requests.popleft()
@@ -218,7 +218,7 @@ class Server:
         while resumed:
             peer = resumed.pop(0)
             connection = self._of_peer.get(peer)
-            if connection is not None and connection.held:
+            if connection is not None and connection.held and not self.store.leases.waits_on(peer):
                 connection.held = False
                 self._execute(connection)
                 if not connection.held:

@@ -1,8 +1,8 @@
 """The store: requests come in, answers and events go into the outboxes of connections.
 
-One request at a time, from one thread. `execute` either answers a request, or says which lease it has to wait for;
-then nothing has happened, and it is to be executed again when the lease has ended (`lease.py`). What a transport has to
-do besides: send what is in the outboxes, after `tree.log`, where it is kept, is safe.
+One request at a time, from one thread. `execute` either answers a request, or says whose lease on what it has to wait
+for; then nothing has happened, and it is to be executed again when the lease has ended (`lease.py`). What a transport
+has to do besides: send what is in the outboxes, after `tree.log`, where it is kept, is safe.
 """
 
 import time
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from jitsu.xenstore import operations
 from jitsu.xenstore.domains import Domains
-from jitsu.xenstore.lease import Lease, Leases
+from jitsu.xenstore.lease import Leases
 from jitsu.xenstore.operations import OK, Caller
 from jitsu.xenstore.paths import canonical, canonical_or_special, parent_of
 from jitsu.xenstore.peer import Peer
@@ -31,6 +31,13 @@ _OUTSIDE_TRANSACTIONS = frozenset({Type.WATCH, Type.UNWATCH})
 
 STRICT = b"doom\0"
 """Payload of TRANSACTION_START: the first request that fails dooms the transaction. Others than us ignore it."""
+
+OURS = "/tool/xenstored/jitsu"
+"""Its value 1 tells clients that this is not another's daemon."""
+
+FIRST_NODES = (OURS, "/local/domain/0", "/vm", "/libxl")
+"""What is there from the beginning. Toolstacks remove /local/domain/N, /vm/UUID and /libxl/N before they build a
+domain: in an empty store that is an error (ENOENT) to the first who try, side by side, and no longer to the next."""
 
 MOST_REMEMBERED = 65_536
 """Records kept for open transactions only; then the oldest of them is given up."""
@@ -62,7 +69,8 @@ class Store:
         self._present = Present(self.tree)
         self._open: dict[Transaction, Peer] = {}
         self._clock = clock
-        perform(self._present, self._caller(0), Request(Type.WRITE, "/tool/xenstored/jitsu", b"1"))
+        for path in FIRST_NODES:
+            perform(self._present, self._caller(0), Request(Type.WRITE, path, b"1" if path == OURS else b""))
         self.tree.create_special("@introduceDomain", FOR_DOMAIN_0)
         self.tree.create_special("@releaseDomain", Permissions(((0, NOTHING), (ANYBODY, READ))))
         self._present.events.clear()
@@ -98,20 +106,20 @@ class Store:
 
     # Requests
 
-    def execute(self, peer: Peer, message: Message) -> Lease[Peer] | None:
-        """Answer a request, in the peer's outbox; or say what it has to wait for."""
+    def execute(self, peer: Peer, message: Message) -> Thing | None:
+        """Answer a request, in the peer's outbox; or say what it has to wait for: that a lease on it ends."""
         kind = message.type
         try:
             if kind in _ON_NODES:
                 transaction = peer.transaction(message.transaction) if message.transaction else None
                 request = self._parse(peer, message)
                 if transaction is not None:
-                    if not peer.domid and (lease := self._claim(peer, transaction, request)) is not None:
-                        return lease
+                    if not peer.domid and (taken := self._claim(peer, transaction, request)) is not None:
+                        return taken
                     payload = transaction.request(request)
                 elif kind in _CHANGING:
-                    if self.leases and (lease := self._in_the_way_of(request, peer)) is not None:
-                        return lease
+                    if self.leases and (taken := self._in_the_way_of(request, peer)) is not None:
+                        return taken
                     payload = self._change(peer, request)
                 else:
                     payload = perform(self._present, peer.caller, request)
@@ -120,8 +128,8 @@ class Store:
                 if message.payload not in (b"T\0", b"F\0"):
                     raise StoreError("EINVAL", "a transaction ends with T or F")
                 commit = message.payload == b"T\0"
-                if commit and self.leases and (lease := self._in_the_way_of_end(transaction)) is not None:
-                    return lease
+                if commit and self.leases and (taken := self._in_the_way_of_end(transaction)) is not None:
+                    return taken
                 del peer.transactions[message.transaction]
                 payload = self._end(peer, transaction, commit=commit)
             else:
@@ -253,8 +261,8 @@ class Store:
 
     # Leases
 
-    def _claim(self, peer: Peer, transaction: Transaction, request: Request) -> Lease[Peer] | None:
-        """Get a lease on what a transaction is about to learn, if that is contended; or the one to wait for."""
+    def _claim(self, peer: Peer, transaction: Transaction, request: Request) -> Thing | None:
+        """Get a lease on what a transaction is about to learn, if that is contended; or what to wait for."""
         leases = self.leases
         now = 0.0
         things: list[Thing] = []
@@ -268,10 +276,8 @@ class Store:
                 things.append((NODE, request.path))
         if not things:
             return None
-        lease = leases.claim(transaction, things, now)
-        if lease is not None and leases.holds_any(peer.transactions.values()):
-            return None
-        return lease
+        taken = leases.claim(transaction, things, now)
+        return None if leases.holds_any(peer.transactions.values()) else taken
 
     def _others_list(self, transaction: Transaction, path: str) -> bool:
         """Has another open transaction listed a directory, or will it change its list?"""
@@ -281,8 +287,8 @@ class Store:
             if other is not transaction and not peer.domid
         )
 
-    def _in_the_way_of(self, request: Request, peer: Peer) -> Lease[Peer] | None:
-        """A lease that a request outside of transactions has to wait for."""
+    def _in_the_way_of(self, request: Request, peer: Peer) -> Thing | None:
+        """What a request outside of transactions has to wait for."""
         if self.leases.holds_any(peer.transactions.values()):
             return None
         path = request.path
@@ -291,8 +297,8 @@ class Store:
         cuts = [path] if request.type == Type.RM else []
         return self.leases.in_the_way(names, [path], cuts, None)
 
-    def _in_the_way_of_end(self, transaction: Transaction) -> Lease[Peer] | None:
-        """A lease that a commit has to wait for."""
+    def _in_the_way_of_end(self, transaction: Transaction) -> Thing | None:
+        """What a commit has to wait for."""
         peer = self._open.get(transaction)
         if peer is None or not transaction.has_written or self.leases.holds_any(peer.transactions.values()):
             return None
