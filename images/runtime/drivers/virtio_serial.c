@@ -38,7 +38,7 @@ struct control {
 #define CONTROL_ENTRIES 16
 #define CONTROL_SIZE 128 /* a message and a name */
 #define DATA_ENTRIES 8
-#define DATA_SIZE 1024
+#define DATA_SIZE PORT_PIECE /* QEMU drops whole buffers when a listener goes */
 
 /* The buffers of one queue, and which of them the device does not have. */
 struct channel {
@@ -120,12 +120,12 @@ static bool send_data(struct port *port, const void *data, size_t length)
     return put(port->carrier, data, length);
 }
 
+/* That it is open is said only when it was opened: a listener that is told so a second
+ * time is another one, and the end of the first was not heard of. */
 static void set_host_open(struct port *port, bool open)
 {
-    const bool was_open = port->host_open;
-
     port->host_open = open;
-    if (open && !was_open && port->opened != NULL)
+    if (open && port->opened != NULL)
         port->opened(port);
 }
 

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cmdline.h"
+#include "guest_config.h"
 
 /* Brings the interface up on the first network device; panics without one. */
 void network_start(const struct guest_config *config);

@@ -8,11 +8,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Bytes that go as one piece: a listener that comes while they are on their way hears all
+ * of them or none, never the rest of a piece that began before it came. */
+#define PORT_PIECE 1024
+
 struct port {
     const char *name;
 
-    /* The host side was opened: closed -> open.  Whatever was said before is
-     * lost to the new listener. */
+    /* The host side was opened; it may have been closed unnoticed.  Whatever was
+     * said before is lost to the new listener. */
     void (*opened)(struct port *port);
 
     /* Bytes from the host.  May be NULL: they are then dropped. */

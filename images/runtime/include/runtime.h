@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cmdline.h"
+#include "guest_config.h"
 
 /* When each step of the start was done, in nanoseconds since entry. */
 struct boot_times {

@@ -2,6 +2,7 @@
 #include "runtime.h"
 
 #include "clock.h"
+#include "cmdline.h"
 #include "console.h"
 #include "entropy.h"
 #include "heap.h"
@@ -9,6 +10,7 @@
 #include "network.h"
 #include "panic.h"
 #include "readiness.h"
+#include "store_config.h"
 
 /* End of all memory that the linked image uses (linker script). */
 extern char image_memory_end[];
@@ -18,6 +20,7 @@ extern char image_memory_end[];
 
 static struct guest_config config;
 static struct boot_times times;
+static bool clock_runs; /* the counter's rate is known */
 
 const struct guest_config *runtime_config(void)
 {
@@ -29,10 +32,17 @@ const struct boot_times *runtime_boot_times(void)
     return &times;
 }
 
-/* The end of the start: the counter's rate is known only now. */
+static void start_clock(void)
+{
+    if (!clock_runs)
+        clock_calibrate();
+    clock_runs = true;
+}
+
+/* The end of the start: as a rule the counter's rate is known only now. */
 static void note_boot_times(const struct boot_times *ticks)
 {
-    clock_calibrate();
+    start_clock();
     times.entry = clock_from_ticks(ticks->entry);
     times.devices = clock_from_ticks(ticks->devices);
     times.network = clock_from_ticks(ticks->network);
@@ -62,6 +72,21 @@ static _Noreturn void serve(void)
     }
 }
 
+/* Completes what the command line has said. */
+static void configure(void)
+{
+    const char *fault = NULL;
+
+    if (guest_config_missing(&config) != NULL) {
+        start_clock();
+        fault = store_config_get(&config);
+    }
+    if (fault == NULL)
+        fault = guest_config_check(&config);
+    if (fault != NULL)
+        panic("configuration: %s", fault);
+}
+
 static void start_heap(uint64_t ram_end)
 {
     const uintptr_t start = (uintptr_t)image_memory_end;
@@ -88,6 +113,7 @@ void runtime_start(const struct boot_info *boot)
     readiness_register();
     platform_start_devices();
     entropy_init();
+    configure();
     ticks.devices = clock_ticks();
     network_start(&config);
     ticks.network = clock_ticks();

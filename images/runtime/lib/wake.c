@@ -1,14 +1,8 @@
 #include "wake.h"
 
-#include <string.h>
-
 #define WORD_DIGITS 16
 #define SEED_DIGITS (WAKE_SEED_WORDS * WORD_DIGITS)
 #define CLOCK_DIGITS_MAX 19 /* fits into 64 bits until the year 2286 */
-
-static const char keyword[] = "wake ";
-
-#define KEYWORD_LENGTH (sizeof keyword - 1)
 
 static bool parse_seed(const char *digits, uint64_t *seed)
 {
@@ -40,11 +34,9 @@ static bool parse_clock(const char *digits, size_t length, uint64_t *clock)
     return true;
 }
 
-bool wake_parse(const char *line, size_t length, struct wake *wake)
+bool wake_parse(const char *words, size_t length, struct wake *wake)
 {
-    const size_t head = KEYWORD_LENGTH + SEED_DIGITS;
-
     *wake = (struct wake){0};
-    return length > head && memcmp(line, keyword, KEYWORD_LENGTH) == 0 && line[head] == ' ' &&
-           parse_seed(line + KEYWORD_LENGTH, wake->seed) && parse_clock(line + head + 1, length - head - 1, &wake->clock);
+    return length > SEED_DIGITS && words[SEED_DIGITS] == ' ' && parse_seed(words, wake->seed) &&
+           parse_clock(words + SEED_DIGITS + 1, length - SEED_DIGITS - 1, &wake->clock);
 }

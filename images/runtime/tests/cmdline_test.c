@@ -6,9 +6,18 @@
 
 static struct guest_config config;
 
+/* A guest that is told by its command line alone. */
+static const char *read_all(const char *cmdline)
+{
+    config = (struct guest_config){0};
+    const char *fault = cmdline_parse(cmdline, &config);
+
+    return fault != NULL ? fault : guest_config_check(&config);
+}
+
 static void good(const char *cmdline)
 {
-    const char *fault = cmdline_parse(cmdline, &config);
+    const char *fault = read_all(cmdline);
 
     if (fault != NULL)
         fprintf(stderr, "\"%s\": %s\n", cmdline, fault);
@@ -17,7 +26,7 @@ static void good(const char *cmdline)
 
 static void bad(const char *cmdline, const char *key)
 {
-    const char *fault = cmdline_parse(cmdline, &config);
+    const char *fault = read_all(cmdline);
 
     if (fault == NULL || strncmp(fault, key, strlen(key)) != 0)
         fprintf(stderr, "\"%s\": %s\n", cmdline, fault == NULL ? "accepted" : fault);
@@ -93,6 +102,13 @@ int main(void)
     bad("name=a ip=10.0.0.1/8 mac=52:54:00:aa:bb:c", "mac=");
     bad("name=a ip=10.0.0.1/8 mac=52-54-00-aa-bb-cc", "mac=");
     bad("name=a ip=10.0.0.1/8 mac=53:54:00:aa:bb:cc", "mac=");
+
+    assert(read_all("ip=10.0.0.1/8 gw=10.0.0.2 name") != NULL && guest_config_missing(&config) != NULL);
+    assert(guest_config_has(&config, "ip") && guest_config_has(&config, "gw"));
+    assert(!guest_config_has(&config, "name") && !guest_config_has(&config, "ip6") && !guest_config_has(&config, "x"));
+    assert(guest_config_set(&config, "name", 4, "later+", 5) == NULL && strcmp(config.name, "later") == 0);
+    assert(guest_config_set(&config, "namely", 6, "+", 1) == NULL && guest_config_check(&config) == NULL);
+    assert(strncmp(guest_config_set(&config, "ip6", 3, "fd77::1/6", 9), "ip6=", 4) == 0);
     puts("cmdline_test: ok");
     return 0;
 }

@@ -15,18 +15,18 @@ static bool parsed(const char *line)
 
 int main(void)
 {
-    assert(parsed("wake " SEED " 1764000000123456789"));
+    assert(parsed(SEED " 1764000000123456789"));
     assert(wake.seed[0] == 0x0011223344556677 && wake.seed[1] == 0x8899aabbccddeeff);
     assert(wake.seed[2] == 0x0123456789abcdef && wake.seed[3] == 0xfedcba9876543210);
     assert(wake.clock == 1764000000123456789);
-    assert(parsed("wake " SEED " 0") && wake.clock == 0);
-    assert(parsed("wake " SEED " 9999999999999999999"));
+    assert(parsed(SEED " 0") && wake.clock == 0);
+    assert(parsed(SEED " 9999999999999999999"));
 
     static const char *const refused[] = {
-        "", "wake", "wake ", "wake " SEED, "wake " SEED " ", "wake " SEED "1 1", "wake " SEED " 1 ", "wake " SEED " -1",
-        "wake " SEED " 99999999999999999999", "wake " SEED " 1x", "woke " SEED " 1", "wake  " SEED " 1", " wake " SEED " 1",
-        "wake 00112233445566778899AABBCCDDEEFF0123456789abcdeffedcba9876543210 1",
-        "wake g0112233445566778899aabbccddeeff0123456789abcdeffedcba9876543210 1", "wake 1 1",
+        "", "wake", SEED, SEED " ", SEED "1 1", SEED " 1 ", SEED " -1",
+        SEED " 99999999999999999999", SEED " 1x", "wake " SEED " 1", " " SEED " 1", "\n" SEED " 1",
+        "00112233445566778899AABBCCDDEEFF0123456789abcdeffedcba9876543210 1",
+        "g0112233445566778899aabbccddeeff0123456789abcdeffedcba9876543210 1", "1 1",
     };
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         if (parsed(refused[i]))
