@@ -11,7 +11,7 @@
 struct boot_times {
     uint64_t entry;   /* first C statement; the zero of clock_now() lies a few instructions before */
     uint64_t devices; /* all drivers have started their devices */
-    uint64_t network; /* the IP stack has its interface */
+    uint64_t network; /* the IP stack has its interface, and the store has told the configuration if it had to */
     uint64_t ready;   /* the application listens */
 };
 

@@ -113,8 +113,8 @@ void runtime_start(const struct boot_info *boot)
     readiness_register();
     platform_start_devices();
     entropy_init();
-    configure();
     ticks.devices = clock_ticks();
+    configure();
     network_start(&config);
     ticks.network = clock_ticks();
     app_start();
