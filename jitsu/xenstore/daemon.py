@@ -62,7 +62,7 @@ class Daemon:
             waker.close()
 
     def _introduced(self, domid: int) -> None:
-        self.server.disconnect(domid)
+        self.server.reset(domid)
         if self._sockets and not self._socket_of(domid).exists():
             self._open(domid)
 

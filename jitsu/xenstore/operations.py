@@ -119,14 +119,12 @@ def set_permissions(view: View, who: Caller, path: str, perms: Permissions) -> b
     if not who.exists(perms.owner):
         raise StoreError("ENOENT", f"domain {perms.owner} does not exist", hint="see --domains")
     node = _found(view, who, path, WRITE)
+    view.saw_permissions(path, node)
     if who.domid:
-        view.saw_permissions(path, node)
         if not who.owns(node.perms):
             raise StoreError("EACCES", f"{path} belongs to domain {node.perms.owner}")
         if perms.owner != node.perms.owner:
             raise StoreError("EPERM", f"{path} cannot be given away")
-    if node.perms.restricted:
-        view.saw_permissions(path, node)
     view.permit(path, perms._replace(restricted=node.perms.restricted))
     return OK
 

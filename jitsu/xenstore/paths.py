@@ -24,12 +24,15 @@ def home_of(domid: int) -> str:
     return f"/local/domain/{domid}"
 
 
-@lru_cache(16384)
 def canonical(given: bytes, home: str, longest: int = LONGEST) -> str:
     """The absolute form of a path. Raises `StoreError` EINVAL for what is no path, a special one included.
 
     `longest` counts bytes, without a `/local/domain/N/` in front.
     """
+    return (_remembered if len(given) <= _SHORT else _canonical)(given, home, longest)
+
+
+def _canonical(given: bytes, home: str, longest: int) -> str:
     if _ABSOLUTE.fullmatch(given):
         path = given.decode("ascii")
     elif _RELATIVE.fullmatch(given):
@@ -39,6 +42,12 @@ def canonical(given: bytes, home: str, longest: int = LONGEST) -> str:
     if len(path) > longest and counted(path) > longest:
         raise StoreError("EINVAL", f"a path of {len(path)} bytes", hint=f"the most is {longest}")
     return path
+
+
+_SHORT = 128
+"""Bytes of a path that is worth remembering: a guest can ask for many long ones."""
+
+_remembered = lru_cache(8192)(_canonical)
 
 
 def canonical_or_special(given: bytes, home: str, longest: int = LONGEST) -> str:

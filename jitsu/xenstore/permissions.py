@@ -58,15 +58,26 @@ class Permissions(NamedTuple):
         return joined(*(b"%c%d" % (_LETTERS[rights], domid) for domid, rights in self.entries))
 
 
-@lru_cache(4096)
+_FEW = 8
+"""Entries of a list that is worth remembering: somebody can send many long ones."""
+
+
 def _interned(permissions: Permissions) -> Permissions:
     """Equal lists are one object: thousands of nodes have the same few."""
+    return _same(permissions) if len(permissions.entries) <= _FEW else permissions
+
+
+@lru_cache(4096)
+def _same(permissions: Permissions) -> Permissions:
     return permissions
 
 
-@lru_cache(4096)
 def parse(words: tuple[bytes, ...]) -> Permissions:
     """Permissions from `b"r5"` and the like. Raises `StoreError` EINVAL."""
+    return (_remembered if len(words) <= _FEW else _parse)(words)
+
+
+def _parse(words: tuple[bytes, ...]) -> Permissions:
     entries = []
     for word in words:
         letter, digits = word[:1], word[1:]
@@ -77,6 +88,8 @@ def parse(words: tuple[bytes, ...]) -> Permissions:
         raise StoreError("EINVAL", "permissions without an owner", hint="the first entry names the owner")
     return _interned(Permissions(tuple(entries)))
 
+
+_remembered = lru_cache(4096)(_parse)
 
 FOR_DOMAIN_0 = _interned(Permissions(((0, NOTHING),)))
 FOR_EVERYBODY_TO_READ = _interned(Permissions(((0, READ),)))

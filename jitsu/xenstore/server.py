@@ -86,6 +86,12 @@ class Server:
         self._epoll.register(connection.fd, select.EPOLLIN)
         return connection
 
+    def reset(self, domid: int) -> None:
+        """Forget the watches and transactions of a domain's connections."""
+        for peer in self._of_peer:
+            if peer.domid == domid:
+                self.store.reset(peer)
+
     def disconnect(self, domid: int) -> None:
         """End the connections of a domain."""
         for connection in list(self._connections.values()):
@@ -125,6 +131,9 @@ class Server:
         for fd, what in self._epoll.poll(patience):
             connection = connections.get(fd)
             if connection is not None:
+                if what & select.EPOLLHUP and connection.held:
+                    self._close(connection)  # who would hear the answer is gone
+                    continue
                 if what & ~select.EPOLLOUT:
                     self._read(connection)
                 if what & select.EPOLLOUT:

@@ -247,6 +247,8 @@ class Tree:
             listing = self._listings.pop(each, None)
             if listing is not None and newest >= listing.stamp:
                 self._old_listings.keep(each, now, listing, newest)
+            elif newest >= 0:
+                self._old_listings.forget_absence(each)
         above = parent_of(path)
         listing = self._listing(above)
         del listing.names[name_of(path)]

@@ -321,15 +321,21 @@ class Draft(View):
         self._touch(path)
 
     def _forget(self, path: str) -> None:
-        """Everything of one's own at a path and below it, as it is removed."""
-        node = self.node(path)
-        if node is not None:
-            self._owe(node.perms.owner, -1)
-        for name in self.names(path):
-            self._forget(f"{path}/{name}")
-        self.own.pop(path, None)
-        self._added.pop(path, None)
-        self._dropped.pop(path, None)
+        """Everything of one's own at a path and below it, as it is removed. (Not recursive: paths may be deep.)"""
+        stack = [path]
+        everything: list[str] = []
+        while stack:
+            path = stack.pop()
+            everything.append(path)
+            stack += [f"{path}/{name}" for name in self.names(path)]
+        for path in everything:
+            node = self.node(path)
+            if node is not None:
+                self._owe(node.perms.owner, -1)
+        for path in everything:
+            self.own.pop(path, None)
+            self._added.pop(path, None)
+            self._dropped.pop(path, None)
 
     def _mine(self, path: str) -> Own:
         own = self.own.get(path)
