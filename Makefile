@@ -29,7 +29,7 @@ install = missing=""; for package in $(1); do \
 	        apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
-.PHONY: setup demo test check soak bench plots clean
+.PHONY: setup demo test check soak bench bench-xenstore plots clean
 
 setup: $(VENV)/ready
 
@@ -67,6 +67,11 @@ check: setup
 bench: $(VENV)/ready-to-test
 	@$(call install,$(BENCH_PACKAGES))
 	@$(BIN)/python -m tests.bench
+
+# Our XenStore daemon beside Debian's two, some 20 minutes. BUILDS=5 is quick: domains for each client, 50 as a rule.
+bench-xenstore: $(VENV)/ready-to-test
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,libvirt,plots]'
+	@$(BIN)/python -m tests.bench xenstore
 
 # Pictures of summon latency, in plots/.
 plots: setup

@@ -1,9 +1,12 @@
-"""`make bench`: every measurement, or those named on the command line; `plots` (`make plots`) only if it is named."""
+"""`make bench`: every measurement, or those named on the command line.
+
+`plots` (`make plots`) and `xenstore` (`make bench-xenstore`) take long, and are run only if they are named.
+"""
 
 import sys
 
 from jitsu.network.namespace import unshare_network
-from tests.bench import cold, dns, plots, sleepers, through_libvirt, warm
+from tests.bench import cold, dns, plots, sleepers, through_libvirt, warm, xenstore
 
 MEASUREMENTS = {
     "cold": cold.measure,
@@ -12,13 +15,14 @@ MEASUREMENTS = {
     "sleepers": sleepers.measure,
     "warm": warm.measure,
 }
+NAMED_ONLY = {"plots": plots.draw, "xenstore": xenstore.measure}
 
 
 def main() -> None:
     unshare_network()
     for name in sys.argv[1:] or MEASUREMENTS:
         print(f"== {name}")
-        (plots.draw if name == "plots" else MEASUREMENTS[name])()
+        (MEASUREMENTS | NAMED_ONLY)[name]()
 
 
 main()
