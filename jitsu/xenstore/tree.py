@@ -9,7 +9,6 @@ Every change belongs to a commit, a number that only grows; value, permissions, 
 carry the number of the commit that made them so (their stamp).
 """
 
-from collections import deque
 from collections.abc import Iterator
 from typing import Generic, NamedTuple, TypeVar
 
@@ -47,17 +46,20 @@ R = TypeVar("R", Node, Listing)
 
 
 class History(Generic[R]):
-    """What records were before they changed, for the moments that are pinned.
+    """What records were before they changed, for the moments that are pinned, and for no others.
 
-    For each path a list of (commit of the change, record before it), oldest first; None where there was nothing.
+    For each path a list of (commit of the change, record before it, pin), oldest first; the record is None where there
+    was nothing. The pin is the latest of those that see the record: when it goes, the next earlier one takes its place,
+    if that sees the same, or else the record is forgotten.
     """
 
     def __init__(self) -> None:
-        self._past: dict[str, list[tuple[int, R | None]]] = {}
-        self._order: deque[tuple[int, str]] = deque()
+        self._past: dict[str, list[tuple[int, R | None, int]]] = {}
+        self._seen_by: dict[int, set[str]] = {}
+        self._size = 0
 
     def __len__(self) -> int:
-        return len(self._order)
+        return self._size
 
     def keep(self, path: str, commit: int, record: R | None, newest: int) -> None:
         """`record` is replaced in `commit`; `newest` is the latest pinned moment."""
@@ -67,39 +69,40 @@ class History(Generic[R]):
         elif past[-1][0] > newest:
             # It has changed since anybody looked: what it was in between nobody will ask.
             return
-        past.append((commit, record))
-        self._order.append((commit, path))
+        past.append((commit, record, newest))
+        self._seen_by.setdefault(newest, set()).add(path)
+        self._size += 1
 
     def forget_absence(self, path: str) -> None:
         """The record is gone: if it never was, for anybody, there is nothing to remember."""
         past = self._past.get(path)
-        if past is not None and all(record is None for _, record in past):
+        if past is not None and all(record is None for _, record, _ in past):
             del self._past[path]
-            if len(self._order) > 2 * len(self._past) + 1024:
-                kept = sorted((commit, path) for path, entries in self._past.items() for commit, _ in entries)
-                self._order = deque(kept)
+            self._size -= len(past)
+            for _, _, pin in past:
+                self._seen_by[pin].discard(path)
 
     def find(self, path: str, moment: int) -> tuple[bool, R | None]:
         """Whether the record has changed since `moment`, and what it was then."""
-        for commit, record in self._past.get(path, ()):
+        for commit, record, _ in self._past.get(path, ()):
             if commit > moment:
                 return True, record
         return False, None
 
-    def forget(self, oldest: int) -> None:
-        """Nobody looks at moments before `oldest` any more."""
-        order, past = self._order, self._past
-        while order and order[0][0] <= oldest:
-            commit, path = order.popleft()
-            entries = past.get(path)
-            if entries and entries[0][0] == commit:
-                del entries[0]
-                if not entries:
-                    del past[path]
-
-    def clear(self) -> None:
-        self._past.clear()
-        self._order.clear()
+    def unpin(self, moment: int, earlier: int) -> None:
+        """Nobody looks at `moment` any more; `earlier` is the pinned moment before it, or negative."""
+        for path in self._seen_by.pop(moment, ()):
+            past = self._past[path]
+            index = next(i for i, (_, _, pin) in enumerate(past) if pin == moment)
+            since = past[index - 1][0] if index else 0
+            if earlier >= since:
+                past[index] = (past[index][0], past[index][1], earlier)
+                self._seen_by.setdefault(earlier, set()).add(path)
+                continue
+            self._size -= 1
+            del past[index]
+            if not past:
+                del self._past[path]
 
 
 class Tree:
@@ -172,16 +175,11 @@ class Tree:
             self._pins[moment] = left
             return
         del self._pins[moment]
-        if not self._pins:
-            self._newest = -1
-            self._old_nodes.clear()
-            self._old_listings.clear()
-            return
         # Pins are always set on the latest moment, so they are in order.
-        self._newest = next(reversed(self._pins))
-        oldest = next(iter(self._pins))
-        self._old_nodes.forget(oldest)
-        self._old_listings.forget(oldest)
+        earlier = max((pin for pin in self._pins if pin < moment), default=-1)
+        self._newest = next(reversed(self._pins), -1)
+        self._old_nodes.unpin(moment, earlier)
+        self._old_listings.unpin(moment, earlier)
 
     @property
     def remembered(self) -> int:
