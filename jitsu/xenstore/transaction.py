@@ -7,7 +7,7 @@ is true, and nothing else is promised or needed. Two clients that create differe
 disturb each other; one that listed the directory is disturbed, for it would see another list.
 
 Replaying all is rarely needed: the draft noted the facts on which its answers depended, and when those hold, replay
-would answer the same (`view.Draft.holds`). And a transaction that is behind (a fact that it is about to learn has
+would answer the same (`draft.py`). And a transaction that is behind (a fact that it is about to learn has
 changed since it began) is moved forward while its answers still hold: as if it had begun later.
 
 One that wrote nothing never fails: its answers are those of the moment at which it began or to which it was moved.
@@ -16,10 +16,11 @@ One that wrote nothing never fails: its answers are those of the moment at which
 from typing import NamedTuple
 
 from jitsu.xenstore import operations
+from jitsu.xenstore.draft import Draft
 from jitsu.xenstore.operations import Caller
 from jitsu.xenstore.permissions import FOR_DOMAIN_0, Permissions
 from jitsu.xenstore.tree import Tree
-from jitsu.xenstore.view import Draft, Event, View
+from jitsu.xenstore.view import Event, View
 from jitsu.xenstore.wire import StoreError, Type
 
 MOST_REQUESTS = 4096
