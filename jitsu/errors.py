@@ -5,7 +5,7 @@
     ├── HostError         4   this machine lacks something: a program, a permission, a kernel feature
     ├── ResourceBusy      5   it exists already or belongs to somebody else: bridge, port, lock
     ├── DomainError       6   a domain could not be built, or died
-    ├── DaemonError       7   no `jitsu serve` answers, or it refused the request
+    ├── DaemonError       7   no daemon answers, or it refused the request
     └── ArtifactError     8   a recipe could not be built
 
 The number is the exit code of a command that ends with this error. 2 is click's own (wrong usage) and 130 is Ctrl-C.

@@ -32,6 +32,7 @@ _COMMANDS = {
     "stop": ("jitsu.cli.stop", "Dismiss services by hand; returns when they are gone."),
     "top": ("jitsu.cli.top", "Watch the guests that run, what they take, and what happens."),
     "trace": ("jitsu.cli.trace", "Show where the milliseconds of the last summons went."),
+    "xs": ("jitsu.cli.xs", "Read, change and watch the XenStore."),
     "xenstored": ("jitsu.cli.xenstored", "Serve a XenStore, in the foreground."),
 }
 

@@ -21,7 +21,7 @@ from jitsu.xenstore.link import Link, connected
 from jitsu.xenstore.pipeline import MOST_ATTEMPTS, Contended, Pipeline, begin, settled
 from jitsu.xenstore.request import COMMIT, Request, decoded
 from jitsu.xenstore.subscription import Subscription
-from jitsu.xenstore.wire import StoreError, Type, strings
+from jitsu.xenstore.wire import Message, StoreError, Type, strings
 
 _MOST_LISTINGS = 64
 """How often a listing of several parts is begun anew because the directory changed under it."""
@@ -90,6 +90,10 @@ class Requests:
             names = await self._listed_in_parts(path)
         return [decoded(name) for name in names]
 
+    async def answers(self, requests: Sequence[Request]) -> Sequence[Message]:
+        """Ask many questions at once; gives the answers as they came, errors too."""
+        return await self._link.exchange([(each, self._transaction) for each in requests])
+
     async def _listed_in_parts(self, path: str) -> builtins.list[bytes]:
         """A listing of more than one message: parts of one generation of the directory, or all over again."""
         for _ in range(_MOST_LISTINGS):
@@ -110,7 +114,7 @@ class Requests:
         )
 
     async def _ask(self, asked: Request) -> bytes:
-        return asked.result((await self._link.exchange([(asked, self._transaction)]))[0])
+        return asked.result((await self.answers([asked]))[0])
 
 
 class Transaction(Requests):

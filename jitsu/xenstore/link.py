@@ -115,11 +115,15 @@ class Link(asyncio.Protocol):
         self._send(requests, future, answered)
         return future
 
-    def abort(self, transaction: int) -> None:
-        """End a transaction in which nobody is interested any more, if it can still be told."""
-        self.ids.ended(transaction)
+    def tell(self, requests: Sequence[tuple[Request, int]]) -> None:
+        """Send requests whose answers interest nobody, if there still is a connection."""
         with suppress(StoreUnreachable):
-            self._send([(ABORT, transaction)], None, None)
+            self._send(requests, None, None)
+
+    def abort(self, transaction: int) -> None:
+        """End a transaction in which nobody is interested any more."""
+        self.ids.ended(transaction)
+        self.tell([(ABORT, transaction)])
 
     def unreachable(self) -> StoreUnreachable:
         """The error for what cannot be asked any more."""

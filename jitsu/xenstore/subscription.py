@@ -3,12 +3,11 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import NamedTuple
 
 from jitsu.xenstore import request
-from jitsu.xenstore.link import Link, StoreUnreachable
+from jitsu.xenstore.link import Link
 
 
 class Event(NamedTuple):
@@ -45,10 +44,10 @@ class Subscription:
             for each, answer in zip(self._requests, answers, strict=True):
                 each.result(answer)
         except BaseException:
-            await self.close()
+            self.close()
             raise
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Watch no longer; the iterator ends. May be called twice."""
         if self._ended:
             return
@@ -57,8 +56,7 @@ class Subscription:
         self._link.closed.remove_done_callback(self._lost)
         del self._link.watchers[self.token]
         # What was not watched is refused, and that is as good; with the connection all its watches are gone.
-        with suppress(StoreUnreachable):
-            await self._link.exchange([(request.unwatch(path, self.token), 0) for path in self.paths])
+        self._link.tell([(request.unwatch(path, self.token), 0) for path in self.paths])
 
     async def __aenter__(self) -> "Subscription":
         return self
@@ -66,7 +64,7 @@ class Subscription:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.close()
+        self.close()
 
     def __aiter__(self) -> "Subscription":
         return self

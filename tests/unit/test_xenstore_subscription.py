@@ -38,8 +38,8 @@ async def test_events_go_to_whose_token_they_have() -> None:
         first, second = await client.watch("/a"), await client.watch("/a")
         assert [await anext(first), await anext(first)] == [Event("/a"), Event("/a/y")]
         assert [await anext(second), await anext(second)] == [Event("/a"), Event("/a/x")]
-        await first.close()
-        await second.close()
+        first.close()
+        second.close()
 
 
 async def test_a_first_event_before_the_answer_is_not_lost() -> None:
@@ -93,7 +93,7 @@ async def test_what_came_before_the_end_is_taken_first() -> None:
         assert await anext(events) == Event("/a")
         with pytest.raises(StoreUnreachable):
             await anext(events)
-        await events.close()
+        events.close()
 
 
 async def test_who_waits_for_an_event_hears_of_the_end() -> None:
@@ -127,8 +127,8 @@ async def test_the_stream_ends_when_it_is_closed() -> None:
         events = await client.watch("/a")
         reading = asyncio.create_task(taken(events))
         await asyncio.sleep(0)
-        await events.close()
-        await events.close()
+        events.close()
+        events.close()
         assert await reading == [Event("/a")]
 
 
