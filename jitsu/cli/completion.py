@@ -8,7 +8,7 @@ from click.shell_completion import get_completion_class
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the script with which a shell completes commands, options and the names of services."""
+    """Print the script with which a shell completes commands, options, services and XenStore nodes."""
     completer = get_completion_class(shell)
     if completer is None:  # The shells above are those that click comes with.
         raise click.UsageError(f"click knows no completion for {shell}")

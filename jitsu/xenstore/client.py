@@ -18,7 +18,7 @@ from typing import Self, TypeVar
 
 from jitsu.xenstore import request
 from jitsu.xenstore.link import Link, connected
-from jitsu.xenstore.pipeline import MOST_ATTEMPTS, Contended, Pipeline, begin, settled
+from jitsu.xenstore.pipeline import MOST_ATTEMPTS, Pipeline, begin
 from jitsu.xenstore.request import COMMIT, Request, decoded
 from jitsu.xenstore.subscription import Subscription
 from jitsu.xenstore.wire import Message, StoreError, Type, strings
@@ -125,10 +125,10 @@ class Transaction(Requests):
         self._open = True
 
     async def commit(self) -> None:
-        """Do all of it. Raises `Contended` when the daemon says EAGAIN: then nothing was done."""
+        """Do all of it. Raises StoreError: then nothing was done, and after EAGAIN the same may be tried again."""
         self._open = False
         self._link.ids.ended(self._transaction)
-        settled(COMMIT, (await self._link.exchange([(COMMIT, self._transaction)]))[0])
+        await self._ask(COMMIT)
 
     async def __aenter__(self) -> Self:
         return self
@@ -189,16 +189,17 @@ class StoreClient(Requests):
     async def transact(self, body: Callable[[Transaction], Awaitable[_T]], attempts: int = MOST_ATTEMPTS) -> _T:
         """Run `body` in a transaction, again while the daemon answers EAGAIN, and give what it gave in the end.
 
-        Raises what `body` raises, and StoreError: after `attempts` of them with EAGAIN.
+        Raises what `body` raises, and StoreError: EAGAIN after `attempts` of them.
         """
         for _ in range(attempts):
-            async with await self.begin() as transaction:
-                result = await body(transaction)
-                try:
+            try:
+                async with await self.begin() as transaction:
+                    result = await body(transaction)
                     await transaction.commit()
-                except Contended:
-                    continue
-                return result
+                    return result
+            except StoreError as error:
+                if error.errno != "EAGAIN":
+                    raise
         raise StoreError(
             "EAGAIN",
             f"a transaction was refused {attempts} times, for others changed what it had seen",

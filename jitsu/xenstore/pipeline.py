@@ -93,8 +93,9 @@ class Pipeline:
             try:
                 self._keep(await (self._doomable() if self._link.dooms else self._careful()))
                 return retries
-            except Contended:
-                continue
+            except StoreError as error:
+                if error.errno != "EAGAIN":
+                    raise
         raise StoreError(
             "EAGAIN",
             f"a transaction of {len(self._requests)} requests was refused {attempts} times, for others changed what it "
@@ -128,7 +129,7 @@ class Pipeline:
         """The answers in a transaction that dooms itself, if they and its END are good."""
         for each, answer in zip(self._requests, answers, strict=False):
             each.result(answer)
-        settled(COMMIT, answers[-1])
+        COMMIT.result(answers[-1])
         return answers
 
     async def _careful(self) -> Sequence[Message]:
@@ -143,7 +144,7 @@ class Pipeline:
             link.abort(number)
             raise
         link.ids.ended(number)
-        settled(COMMIT, (await link.exchange([(COMMIT, number)]))[0])
+        COMMIT.result((await link.exchange([(COMMIT, number)]))[0])
         return answers
 
     def _keep(self, answers: Sequence[Message]) -> None:
@@ -151,10 +152,6 @@ class Pipeline:
             value.value = answers[position].payload
         for position, listing in self._listings:
             listing.value = [decoded(name) for name in strings(answers[position].payload)]
-
-
-class Contended(Exception):
-    """The daemon answered END with EAGAIN: nothing was done, and the same may be tried again."""
 
 
 async def begin(
@@ -203,13 +200,3 @@ def _number(answer: Message) -> int | None:
     """The id in START's answer, if it is one."""
     digits = answer.payload.rstrip(b"\0")
     return int(digits) if answer.type == Type.TRANSACTION_START and digits.isdigit() and len(digits) <= 10 else None
-
-
-def settled(end: Request, answer: Message) -> None:
-    """What END's answer means. Raises Contended, or StoreError."""
-    try:
-        end.result(answer)
-    except StoreError as error:
-        if error.errno == "EAGAIN":
-            raise Contended from None
-        raise

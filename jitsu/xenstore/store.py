@@ -138,6 +138,9 @@ class Store:
             if kind == Type.WATCH:
                 self._first_event(peer, message)
         except StoreError as error:
+            if kind in _ON_NODES and (transaction := peer.transactions.get(message.transaction)) is not None:
+                # Also what could not be read at all, and an answer that no message can hold.
+                transaction.fail(error.errno)
             peer.fail(message, error.errno)
         return None
 

@@ -93,6 +93,11 @@ class Transaction:
         self.doom = "EAGAIN"
         self._strict = True
 
+    def fail(self, errno: str) -> None:
+        """A request of it was answered with an error: of a strict one, the first decides."""
+        if self._strict and not self.doom:
+            self.doom = errno
+
     @property
     def has_written(self) -> bool:
         return self.draft.has_written
@@ -109,8 +114,7 @@ class Transaction:
             given = perform(self.draft, self.who, request)
         except StoreError as error:
             self.log.append((request, error.errno))
-            if self._strict:
-                self.doom = error.errno
+            self.fail(error.errno)
             raise
         self.log.append((request, given))
         return given

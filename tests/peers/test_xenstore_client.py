@@ -1,4 +1,4 @@
-"""Our client with real daemons: Debian's C xenstored and oxenstored."""
+"""Our client with real daemons: ours, and Debian's C xenstored and oxenstored."""
 
 import asyncio
 import os
@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,12 +15,10 @@ from jitsu.xenstore.link import StoreUnreachable
 from jitsu.xenstore.pipeline import Pipeline
 from jitsu.xenstore.subscription import Event
 from jitsu.xenstore.wire import HEADER, StoreError, Type
-from tests.peers.xenstore_daemons import DAEMONS, Daemon, c_xenstored
-
-STOCK = ["debian-c", "debian-ocaml"]
+from tests.peers.xenstore_daemons import DAEMONS, Daemon
 
 
-@pytest.fixture(params=STOCK)
+@pytest.fixture(params=DAEMONS)
 def daemon(request: pytest.FixtureRequest) -> Iterator[Daemon]:
     with DAEMONS[request.param]() as running:
         yield running
@@ -73,9 +72,10 @@ async def test_a_thousand_requests_at_once(client: StoreClient) -> None:
     ]
 
 
-async def test_a_listing_longer_than_a_message() -> None:
+@pytest.mark.parametrize("name", ["jitsu", "debian-c"])
+async def test_a_listing_longer_than_a_message(name: str) -> None:
     """Not with oxenstored 4.17, which sends messages longer than the wire allows."""
-    with c_xenstored() as daemon:
+    with DAEMONS[name]() as daemon:
         async with await StoreClient.connect(daemon.socket) as client:
             names = [f"{'n' * 40}{number:04}" for number in range(300)]
             await asyncio.gather(*(client.mkdir(f"/long/{name}") for name in names))
@@ -115,15 +115,33 @@ async def test_transactions_are_committed_one_after_the_other_and_together(clien
     assert await client.get_perms("/local/domain/18/name") == ["n18"]
 
 
-async def test_a_transaction_with_a_failure_in_it_does_nothing(client: StoreClient) -> None:
+@pytest.mark.parametrize(("path", "errno"), [("/no/such", "ENOENT"), ("/a//b", "EINVAL")])
+async def test_a_transaction_with_a_failure_in_it_does_nothing(client: StoreClient, path: str, errno: str) -> None:
     pipeline = build(client, 1)
-    pipeline.read("/no/such")
+    pipeline.read(path)
     pipeline.write("/after", b"")
-    with pytest.raises(StoreError, match=r"read /no/such: .* \(ENOENT\)"):
+    with pytest.raises(StoreError, match=rf"read {path}: .* \({errno}\)"):
         await pipeline.commit()
     assert [await client.exists(path) for path in ("/local/domain/1", "/after")] == [False, False]
     await build(client, 1).commit()
     assert await client.exists("/local/domain/1")
+
+
+async def test_round_trips(daemon: Daemon, client: StoreClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ours one for a whole transaction, with others three; whose it is was asked once."""
+    await build(client, 1).commit()
+    trips = 0
+    exchange = client._link.exchange
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal trips
+        trips += 1
+        return exchange(*arguments)
+
+    monkeypatch.setattr(client._link, "exchange", counted)
+    await build(client, 2).commit()
+    await build(client, 3).commit()
+    assert trips == 2 * (1 if daemon.name == "jitsu xenstored" else 3)
 
 
 async def test_a_transaction_that_was_contradicted_is_done_again(daemon: Daemon) -> None:
@@ -189,4 +207,11 @@ async def test_the_end_of_a_daemon_is_told_to_everybody(daemon: Daemon, client: 
         with pytest.raises(StoreUnreachable):
             await client.read("/a")
     with pytest.raises(StoreUnreachable, match="no XenStore daemon listens"):
-        await StoreClient.connect(daemon.socket)
+        await connected_until_it_is_gone(daemon.socket)
+
+
+async def connected_until_it_is_gone(path: Path) -> None:
+    """The sockets of a killed daemon close one after the other: the one that listens may still take connections."""
+    while True:
+        async with await StoreClient.connect(path) as client:
+            await client.closed()

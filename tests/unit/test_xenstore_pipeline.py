@@ -175,6 +175,19 @@ async def test_eagain_is_tried_again_with_the_same_requests_and_counted() -> Non
         assert await filled(client).commit() == 2
 
 
+async def test_a_daemon_may_give_up_a_transaction_before_its_end() -> None:
+    async def talk(peer: Peer) -> None:
+        await peer.identify(ours=True)
+        messages = await one_burst(peer, 1)
+        peer.answer(messages[0], b"1\0")
+        for message in messages[1:]:
+            peer.refuse(message, "EAGAIN")
+        grant(peer, await one_burst(peer, 2), 2)
+
+    async with talking(talk) as client:
+        assert await filled(client).commit() == 1
+
+
 async def test_eagain_is_given_up_at_the_bound() -> None:
     async def talk(peer: Peer) -> None:
         await peer.identify(ours=False)
