@@ -31,8 +31,9 @@ class Peer:
         """(path, token) of each watch event."""
         self._parser, self._answers, self._last = Parser(), deque[Message](), 0
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(PATIENCE)
+        # Debian's daemons keep one connection waiting; with a timeout the next would be refused, not wait.
         self._socket.connect(str(path))
+        self._socket.settimeout(PATIENCE)
 
     def __enter__(self) -> Self:
         return self
