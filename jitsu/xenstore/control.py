@@ -58,6 +58,8 @@ class Control:
         return OK
 
     def _help(self, peer: Peer, words: list[bytes]) -> bytes:
+        if words:
+            raise StoreError("EINVAL", "help about all commands, or none")
         return b"commands: " + b" ".join(sorted(self._commands)) + b"\0"
 
     def _log(self, peer: Peer, words: list[bytes]) -> bytes:

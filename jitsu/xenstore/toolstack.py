@@ -65,7 +65,10 @@ class Toolstack:
 
     def _resume(self, peer: Peer, message: Message) -> bytes:
         _privileged(peer)
-        self._store.domains.get(_domid(message)).resting = False
+        domid = _domid(message)
+        if domid == 0:
+            raise StoreError("EINVAL", "domain 0 does not rest")
+        self._store.domains.get(domid).resting = False
         return OK
 
     def _set_target(self, peer: Peer, message: Message) -> bytes:
