@@ -150,6 +150,20 @@ def test_permissions_of_one_node_and_of_all_below(jitsu: Jitsu, store: str) -> N
     assert permissions() == [["n0", "b2"]] * 5
 
 
+def test_permissions_of_all_below_change_all_or_not_at_all(jitsu: Jitsu, store: str) -> None:
+    """A guest does not own what is at the bottom of its tree, and is told so after it changed what is above."""
+    of_guest, data = f"{Path(store).parent}/domains/1.sock", "/local/domain/1/data"
+    jitsu("xs", "chmod", f"{data}/text/below", "n0", "r1", "--socket", store)
+
+    code, _, err = jitsu("xs", "chmod", "-r", data, "n1", "r2", "--socket", of_guest)
+    assert (code, err.splitlines()[0]) == (
+        1,
+        f"error: set the permissions of {data}/text/below: not permitted (EACCES)",
+    )
+    rows = json.loads(jitsu("xs", "ls", data, "-o", "json", "--socket", store)[1])
+    assert [row["permissions"] for row in rows] == [["n1"], ["n1"], ["n0", "r1"]]
+
+
 def test_as_many_events_as_were_asked_for(jitsu: Jitsu, store: str) -> None:
     assert jitsu("xs", "watch", "-n", "2", "/a", "@releaseDomain", "--socket", store) == (0, "/a\n@releaseDomain\n", "")
     out = jitsu("xs", "watch", "-n", "1", "-o", "json", "/a", "--socket", store)[1]
