@@ -14,7 +14,19 @@ import click
     type=click.Path(path_type=Path),
     help="A folder for sockets DOMID.sock: whoever connects there is that domain.",
 )
-def command(path: Path, domains: str, folder: Path | None) -> None:
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    help="A file in which everything is kept that was answered; it is made if there is none.",
+)
+@click.option(
+    "--sync",
+    type=click.Choice(["off", "normal", "full"]),
+    default="normal",
+    show_default=True,
+    help="With --state: what survives a power cut. All survive the end of the process.",
+)
+def command(path: Path, domains: str, folder: Path | None, state: Path | None, sync: str) -> None:
     """Serve a XenStore, in the foreground, to every client that speaks its protocol.
 
     There need not be a hypervisor. Whoever connects to the socket is domain 0. It ends on SIGTERM.
@@ -25,6 +37,6 @@ def command(path: Path, domains: str, folder: Path | None) -> None:
     from jitsu.xenstore.domains import Domains, domids
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
-    daemon = Daemon(path, domains=Domains(*domids(domains)), folder=folder)
+    daemon = Daemon(path, domains=Domains(*domids(domains)), folder=folder, state=state, sync=sync)
     click.echo(f"a XenStore on {path}")
     daemon.run()

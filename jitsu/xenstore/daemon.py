@@ -7,9 +7,10 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from jitsu.errors import HostError
+from jitsu.errors import ConfigError, HostError
 from jitsu.xenstore.control import Control
 from jitsu.xenstore.domains import Domains
+from jitsu.xenstore.journal import Journal
 from jitsu.xenstore.server import Server
 from jitsu.xenstore.store import Store
 from jitsu.xenstore.toolstack import Toolstack
@@ -22,14 +23,31 @@ log = logging.getLogger(__name__)
 
 
 class Daemon:
-    """One xenstored: domain 0's socket and, in a folder, sockets for other domains."""
+    """One xenstored: domain 0's socket and, in a folder, sockets for other domains. With `state`, what is answered is
+    in that file."""
 
-    def __init__(self, path: Path, *, domains: Domains, folder: Path | None = None) -> None:
-        """Listens when this returns. Raises `HostError`, `ResourceBusy`."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        domains: Domains,
+        folder: Path | None = None,
+        state: Path | None = None,
+        sync: str = "normal",
+    ) -> None:
+        """Listens when this returns. Raises `HostError`, `ResourceBusy`, `ConfigError`."""
         self.store = Store(domains)
-        self.server = Server(self.store)
+        self._journal = Journal(state, self.store, sync=sync) if state is not None else None
+        for domid, _ in domains:
+            if not domains.exists(domid):
+                raise ConfigError(
+                    f"{state} has domain {domid}, which does not exist: --domains is {domains.first}-{domains.last}",
+                    hint="give it a range in which all are that were introduced",
+                )
+        self.server = Server(self.store, saved=self._journal.save) if self._journal else Server(self.store)
         self._folder = folder or Path()
         self._sockets = folder is not None
+        self._open_sockets: set[int] = set()
         Toolstack(self.store, introduced=self._introduced, released=self._released)
         Control(self.store)
         if folder is not None:
@@ -40,10 +58,12 @@ class Daemon:
                 raise HostError(f"folder {folder} cannot be made: {error.strerror}", hint="choose another") from error
             for domid in range(max(1, domains.first), min(domains.last + 1, domains.first + FIRST_SOCKETS)):
                 self._open(domid)
+        for domid, _ in domains:
+            self._introduced(domid)
         self.server.listen(Listener(path, 0))
 
     def run(self) -> None:
-        """Serve until SIGTERM or SIGINT."""
+        """Serve until SIGTERM or SIGINT. Raises `HostError` when the state cannot be saved."""
         awake, waker = socket.socketpair()
         for end in (awake, waker):
             end.setblocking(False)
@@ -60,18 +80,22 @@ class Daemon:
                 signal.signal(number, handler)
             awake.close()
             waker.close()
+            if self._journal is not None:
+                self._journal.close()
 
     def _introduced(self, domid: int) -> None:
         self.server.reset(domid)
-        if self._sockets and not self._socket_of(domid).exists():
+        if self._sockets and domid not in self._open_sockets:
             self._open(domid)
 
     def _released(self, domid: int) -> None:
         self.server.disconnect(domid)
         if domid - self.store.domains.first >= FIRST_SOCKETS:
             self.server.deafen(domid)
+            self._open_sockets.discard(domid)
 
     def _open(self, domid: int) -> None:
+        self._open_sockets.add(domid)
         self.server.listen(Listener(self._socket_of(domid), domid))
 
     def _socket_of(self, domid: int) -> Path:

@@ -21,10 +21,10 @@ class Introduced:
 
     __slots__ = ("frame", "port", "resting", "target")
 
-    def __init__(self, frame: int, port: int) -> None:
+    def __init__(self, frame: int, port: int, target: int | None = None) -> None:
         self.frame = frame
         self.port = port
-        self.target: int | None = None
+        self.target = target
         self.resting = False
         """Its shutdown was seen, and not followed by RESUME."""
 
@@ -35,6 +35,10 @@ class Domains:
     def __init__(self, first: int = 0, last: int = LAST_DOMID) -> None:
         self.first = first
         self.last = last
+        self.features: dict[int, int] = {}
+        """What SET_FEATURE said that a domain is offered."""
+        self.changed: set[int] | None = None
+        """Of which domains anything here is not as it was, for a journal."""
         self._introduced: dict[int, Introduced] = {}
 
     def exists(self, domid: int) -> bool:
@@ -54,6 +58,7 @@ class Domains:
         """Says whether it is new; one that is known gets another port. Raises `StoreError` EINVAL."""
         if port <= 0 or domid == 0 or not self.exists(domid):
             raise StoreError("EINVAL", f"domain {domid} with event channel {port} cannot be introduced")
+        self._note(domid)
         known = self._introduced.get(domid)
         if known is not None:
             known.port = port
@@ -65,9 +70,30 @@ class Domains:
         """Raises `StoreError` ENOENT."""
         self.get(domid)
         del self._introduced[domid]
-        for other in self._introduced.values():
+        self.features.pop(domid, None)
+        self._note(domid)
+        for each, other in self._introduced.items():
             if other.target == domid:
                 other.target = None
+                self._note(each)
+
+    def set_target(self, domid: int, target: int) -> None:
+        """`domid` serves `target` from now on. Raises `StoreError` ENOENT."""
+        domain = self.get(domid)
+        self.get(target)
+        domain.target = target
+        self._note(domid)
+
+    def set_features(self, domid: int, features: int) -> None:
+        self.features[domid] = features
+        self._note(domid)
+
+    def restore(self, domid: int, introduced: Introduced | None, features: int | None) -> None:
+        """Know a domain again that was known in an earlier life."""
+        if introduced is not None:
+            self._introduced[domid] = introduced
+        if features is not None:
+            self.features[domid] = features
 
     def target_of(self, domid: int) -> int | None:
         domain = self._introduced.get(domid)
@@ -78,6 +104,10 @@ class Domains:
 
     def __len__(self) -> int:
         return len(self._introduced)
+
+    def _note(self, domid: int) -> None:
+        if self.changed is not None:
+            self.changed.add(domid)
 
 
 def domids(text: str) -> tuple[int, int]:

@@ -25,6 +25,8 @@ class Quotas:
     def __init__(self) -> None:
         self._general = dict(DEFAULTS)
         self._own: dict[int, dict[str, int]] = {}
+        self.changed: set[int | None] | None = None
+        """Whose limits are not as they were, for a journal; None stands for the general ones."""
 
     def names(self) -> list[str]:
         return list(self._general)
@@ -55,7 +57,16 @@ class Quotas:
             self._general[name] = value
         else:
             self._own.setdefault(domid, {})[name] = value
+        if self.changed is not None:
+            self.changed.add(domid)
+
+    def set_for(self, domid: int | None) -> dict[str, int]:
+        """The limits that were set for a domain, or the general ones that are not the defaults."""
+        if domid is not None:
+            return self._own.get(domid, {})
+        return {name: value for name, value in self._general.items() if value != DEFAULTS[name]}
 
     def forget(self, domid: int) -> None:
         """A domain is no more."""
-        self._own.pop(domid, None)
+        if self._own.pop(domid, None) is not None and self.changed is not None:
+            self.changed.add(domid)

@@ -118,7 +118,6 @@ class Server:
             while not self._stopping:
                 self.turn(self._patience())
         finally:
-            self._saved()
             for connection in list(self._connections.values()):
                 self._close(connection)
             for listener in self._listeners.values():
@@ -137,7 +136,7 @@ class Server:
                 if what & ~select.EPOLLOUT:
                     self._read(connection)
                 if what & select.EPOLLOUT:
-                    self._send(connection)
+                    self.store.unsent[connection.peer] = None  # when all that waits there is saved
             elif fd in self._listeners:
                 self._accept(self._listeners[fd])
             elif fd in self._wakers:

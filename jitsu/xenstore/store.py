@@ -50,7 +50,7 @@ class Store:
 
     def __init__(self, domains: Domains | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.tree = Tree()
-        self.domains = domains or Domains()
+        self.domains = domains if domains is not None else Domains()
         self.quotas = Quotas()
         self.watches = Watches()
         self.leases: Leases[Peer] = Leases()

@@ -25,7 +25,6 @@ class Toolstack:
         self._store = store
         self._introduced = introduced
         self._released = released
-        self._features: dict[int, int] = {}
         store.handlers |= {
             Type.INTRODUCE: self._introduce,
             Type.RELEASE: self._release,
@@ -56,7 +55,6 @@ class Toolstack:
             raise StoreError("EINVAL", "domain 0 is not released")
         self._store.domains.release(domid)
         self._store.quotas.forget(domid)
-        self._features.pop(domid, None)
         self._store.retarget()
         self._released(domid)
         self._store.clear_away(domid)
@@ -74,10 +72,7 @@ class Toolstack:
     def _set_target(self, peer: Peer, message: Message) -> bytes:
         _privileged(peer)
         domid, target = (_number(word) for word in _words(message, 2))
-        domains = self._store.domains
-        domain = domains.get(domid)
-        domains.get(target)
-        domain.target = target
+        self._store.domains.set_target(domid, target)
         self._store.retarget()
         return OK
 
@@ -98,7 +93,7 @@ class Toolstack:
         domid = _number(words[0])
         if not self._store.domains.is_introduced(domid):
             raise StoreError("ENOENT", f"domain {domid} was not introduced")
-        return b"%d\0" % self._features.get(domid, FEATURES)
+        return b"%d\0" % self._store.domains.features.get(domid, FEATURES)
 
     def _set_feature(self, peer: Peer, message: Message) -> bytes:
         _privileged(peer)
@@ -107,7 +102,7 @@ class Toolstack:
             raise StoreError("EINVAL", f"features {features & ~FEATURES} are not known here")
         if self._store.domains.is_introduced(domid):
             raise StoreError("EBUSY", f"domain {domid} was introduced: it may have looked at its features")
-        self._features[domid] = features
+        self._store.domains.set_features(domid, features)
         return OK
 
     def _get_quota(self, peer: Peer, message: Message) -> bytes:

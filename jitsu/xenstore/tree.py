@@ -9,7 +9,7 @@ Every change belongs to a commit, a number that only grows; value, permissions, 
 carry the number of the commit that made them so (their stamp).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 from jitsu.xenstore.paths import ROOT, below, is_special, name_of, parent_of
@@ -198,6 +198,24 @@ class Tree:
         return (listing.names, listing.stamp) if listing is not None else (NO_NAMES, 0)
 
     # Changes
+
+    def restore(self, nodes: Iterable[tuple[str, bytes, Permissions]]) -> None:
+        """Have these nodes and no others, before anybody looks: (path, value, permissions), parents before children,
+        siblings in their order. Raises `ValueError` where that is not so."""
+        self._nodes.clear()
+        self._listings.clear()
+        for counts in (self.owned, self.mentioned, self.weight):
+            counts.clear()
+        for path, value, perms in nodes:
+            if path == ROOT or is_special(path):
+                node = self._nodes[path] = Node(value, perms, self.commit, self.commit, self.commit)
+                self._count(node, path, 1)
+            elif parent_of(path) in self._nodes:
+                self.create(path, value, perms)
+            else:
+                raise ValueError(f"{path} is in no directory")
+        if ROOT not in self._nodes:
+            raise ValueError("the root is missing")
 
     def begin(self) -> int:
         """A new commit: its number."""
