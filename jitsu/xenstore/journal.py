@@ -6,8 +6,8 @@
     quotas     those that were set; without `domid`, for all domains
 
 It is an SQLite file with a write-ahead log. What one turn of the daemon's loop changed is one transaction there,
-committed before any answer of that turn is sent (server.py). So whatever was answered is in the file when the process is
-killed, at any instant, and a request or a commit is in it whole or not at all. What cannot be saved is not answered:
+committed before any answer of that turn is sent (server.py). So whatever was answered is in the file when the process
+is killed, at any instant, and a request or a commit is in it whole or not at all. What cannot be saved is not answered:
 the daemon ends with the error, and the next one begins with what was.
 
 What survives beside the end of the process is for `sync` to say (PRAGMA synchronous of the same name):
