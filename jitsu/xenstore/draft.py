@@ -48,7 +48,10 @@ class Draft(View):
         """Directories whose names change."""
         self._added: dict[str, dict[str, None]] = {}
         self._dropped: dict[str, set[str]] = {}
-        self._balance: dict[int, int] = {}
+        self.balance: dict[int, int] = {}
+        """How many nodes more each domain owns by this draft."""
+        self.heavier: dict[int, int] = {}
+        """By how many bytes they are heavier."""
         self._changes = 0
 
     def close(self) -> None:
@@ -82,16 +85,21 @@ class Draft(View):
         return self.tree.names_at(path, self.moment)[1] + self._changes
 
     def owned(self, domid: int) -> int:
-        return self.tree.owned.get(domid, 0) + self._balance.get(domid, 0)
+        return self.tree.owned.get(domid, 0) + self.balance.get(domid, 0)
 
-    @property
-    def balance(self) -> dict[int, int]:
-        """How many nodes more each domain owns by this draft."""
-        return self._balance
+    def weight(self, domid: int) -> int:
+        return self.tree.weight.get(domid, 0) + self.heavier.get(domid, 0)
 
-    def facts(self) -> int:
-        """How many different nodes were looked at or changed, at most."""
-        return len(self.absent) + len(self.present) + len(self.own) + len(self.cuts)
+    def restricted(self, path: str) -> list[tuple[str, Node]]:
+        # That there are no others is no single fact of the tree.
+        self.uncertain = True
+        return super().restricted(path)
+
+    def reaches(self, limit: int) -> bool:
+        """Were `limit` different nodes looked at or changed?"""
+        if len(self.absent) + len(self.present) + len(self.own) + len(self.cuts) < limit:
+            return False
+        return len(self.absent.keys() | self.present.keys() | self.own.keys() | self.cuts.keys()) >= limit
 
     def saw_presence(self, path: str) -> None:
         if path not in self.own:
@@ -162,14 +170,16 @@ class Draft(View):
 
     def write(self, path: str, value: bytes) -> None:
         own = self._mine(path)
+        self._owe(own.node.perms.owner, 0, len(value) - len(own.node.value))
         own.node = own.node._replace(value=value)
         own.valued = True
         self._touch(path)
 
     def permit(self, path: str, perms: Permissions) -> None:
         own = self._mine(path)
-        self._owe(own.node.perms.owner, -1)
-        self._owe(perms.owner, 1)
+        size = len(path) + len(own.node.value)
+        self._owe(own.node.perms.owner, -1, -size)
+        self._owe(perms.owner, 1, size)
         own.node = own.node._replace(perms=perms)
         own.permitted = True
         self._touch(path)
@@ -177,7 +187,7 @@ class Draft(View):
     def create(self, path: str, value: bytes, perms: Permissions, *, implied: bool) -> None:
         now = self.moment
         self.own[path] = Own(Node(value, perms, now, now, now), created=True)
-        self._owe(perms.owner, 1)
+        self._owe(perms.owner, 1, len(path) + len(value))
         above, name = parent_of(path), name_of(path)
         self._added.setdefault(above, {})[name] = None
         self.relisted.add(above)
@@ -214,7 +224,7 @@ class Draft(View):
         for path in everything:
             node = self.node(path)
             if node is not None:
-                self._owe(node.perms.owner, -1)
+                self._owe(node.perms.owner, -1, -len(path) - len(node.value))
         for path in everything:
             self.own.pop(path, None)
             self._added.pop(path, None)
@@ -247,8 +257,9 @@ class Draft(View):
         self.touched.setdefault(path)
         self._changes += 1
 
-    def _owe(self, owner: int, count: int) -> None:
-        self._balance[owner] = self._balance.get(owner, 0) + count
+    def _owe(self, owner: int, count: int, size: int) -> None:
+        self.balance[owner] = self.balance.get(owner, 0) + count
+        self.heavier[owner] = self.heavier.get(owner, 0) + size
 
     # Coming into effect
 

@@ -21,13 +21,19 @@ HEADER_OF_NODE = 24
 """Bytes that count for a node beside its value (struct xs_tdb_record_hdr and an entry of permissions)."""
 
 
+def _nothing() -> int:
+    return 0
+
+
 class Caller(NamedTuple):
-    """Who asks: a domain, and the one that it serves (SET_TARGET). Domain 0 may everything."""
+    """Who asks: a domain, and the one that it serves (SET_TARGET). Domain 0 may everything. `besides` says how many
+    bytes it has of the store that are not its nodes."""
 
     domid: int
     target: int | None
     quotas: Quotas
     exists: Callable[[int], bool]
+    besides: Callable[[], int] = _nothing
 
     def may(self, permissions: Permissions, wanted: int) -> bool:
         return not self.domid or permissions.rights(self.domid, self.target) & wanted == wanted
@@ -77,6 +83,7 @@ def write(view: View, who: Caller, path: str, value: bytes) -> bytes:
         _create(view, who, path, value)
     else:
         _allowed(view, who, path, node, WRITE)
+        _afforded(view, who, node.perms.owner, len(value) - len(node.value))
         view.write(path, value)
     return OK
 
@@ -106,6 +113,7 @@ def remove(view: View, who: Caller, path: str) -> bytes:
         return OK
     if not _clears_away(view, who, path):
         _allowed(view, who, path, node, WRITE)
+        _spares(view, who, path)
     view.saw_presence(path)
     view.remove(path)
     return OK
@@ -181,11 +189,22 @@ def _create(view: View, who: Caller, path: str, value: bytes) -> None:
     if who.domid and who.quotas.exceeded("nodes", who.domid, view.owned(who.domid) + len(steps)):
         view.saw_quota()
         raise StoreError("ENOSPC", f"domain {who.domid} has as many nodes as it may")
+    _afforded(view, who, who.domid, len(value) + sum(map(len, steps)))
     perms = ancestor.perms
     for step in reversed(steps):
         perms = perms.inherited(who.domid)
         last = step is steps[0]
         view.create(step, value if last else b"", perms, implied=not last)
+
+
+def _afforded(view: View, who: Caller, owner: int, more: int) -> None:
+    """Raises ENOMEM if `more` bytes in nodes of `owner` are too many."""
+    if not who.domid or more <= 0:
+        return
+    besides = who.besides() if owner == who.domid else 0
+    if who.quotas.exceeded("memory", owner, view.weight(owner) + besides + more):
+        view.saw_quota()
+        raise StoreError("ENOMEM", f"domain {owner} has as much memory as it may")
 
 
 def _clears_away(view: View, who: Caller, path: str) -> bool:
@@ -198,6 +217,16 @@ def _clears_away(view: View, who: Caller, path: str) -> bool:
         return False
     view.saw_permissions(above, directory)
     return who.owns(directory.perms)
+
+
+def _spares(view: View, who: Caller, path: str) -> None:
+    """Raises EACCES where a restricted directory of another domain would be removed: what is in it belongs to others.
+    The right to write, which is enough for other nodes, is what everybody has here who leaves something."""
+    if not who.domid:
+        return
+    for directory, node in view.restricted(path):
+        if not who.owns(node.perms):
+            raise StoreError("EACCES", f"{directory} is restricted, and belongs to domain {node.perms.owner}")
 
 
 def _listing(view: View, who: Caller, path: str) -> bytes:

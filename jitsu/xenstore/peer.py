@@ -1,6 +1,7 @@
 """A connection as the store sees it: whose it is, its transactions and watches, and what waits to be sent to it."""
 
 from collections import deque
+from itertools import islice
 
 from jitsu.xenstore.operations import Caller
 from jitsu.xenstore.paths import home_of
@@ -14,7 +15,12 @@ MOST_EVENTS_BYTES = 256 * 1024
 MOST_WAITING_BYTES = 16 * 1024 * 1024
 """Bytes that wait for any connection; then it is taken for stuck, and closed."""
 
+MOST_AT_ONCE = 128 * 1024
+"""Bytes put together for one turn of sending, about what the kernel takes."""
+
 _LAST_ID = 0xFFFFFFFF
+
+_EVENT = HEADER.pack(Type.WATCH_EVENT, 0, 0, 0)[:4]
 
 
 class Peer:
@@ -29,6 +35,10 @@ class Peer:
         self.watches: dict[tuple[str, bytes], Watch] = {}
         self.backlog = 0
         """Bytes in the outbox."""
+        self.unanswered = 0
+        """Answers in the outbox."""
+        self.watched = 0
+        """Bytes that the watches take."""
         self._last_transaction = 0
         self._outbox: deque[bytes] = deque()
         self._unsent_events: set[bytes] = set()
@@ -65,10 +75,12 @@ class Peer:
         """Answer a request. Raises `StoreError` E2BIG for more than a message can hold."""
         if len(payload) > LONGEST_PAYLOAD:
             raise StoreError("E2BIG", f"an answer of {len(payload)} bytes")
+        self.unanswered += 1
         self._put(HEADER.pack(message.type, message.request, message.transaction, len(payload)) + payload)
 
     def fail(self, message: Message, errno: str) -> None:
         payload = errno.encode() + b"\0"
+        self.unanswered += 1
         self._put(HEADER.pack(Type.ERROR, message.request, message.transaction, len(payload)) + payload)
 
     def notify(self, path: bytes, token: bytes) -> None:
@@ -85,11 +97,19 @@ class Peer:
         self._put(event)
 
     def waiting(self) -> bytes:
-        """All that is to be sent."""
+        """What is to be sent first: all, or as much as a socket may take at once."""
         outbox = self._outbox
         if len(outbox) == 1 and not self._begun:
             return outbox[0]
-        return b"".join(outbox)[self._begun :]
+        if self.backlog <= MOST_AT_ONCE:
+            return b"".join(outbox)[self._begun :]
+        size = count = 0
+        for message in outbox:
+            size += len(message)
+            count += 1
+            if size - self._begun >= MOST_AT_ONCE:
+                break
+        return b"".join(islice(outbox, count))[self._begun :]
 
     def sent(self, count: int) -> None:
         """The first `count` bytes of it have been sent."""
@@ -97,13 +117,16 @@ class Peer:
         if not self.backlog:
             self._outbox.clear()
             self._unsent_events.clear()
-            self._begun = 0
+            self._begun = self.unanswered = 0
             return
         count += self._begun
         while len(self._outbox[0]) <= count:
             message = self._outbox.popleft()
             count -= len(message)
-            self._unsent_events.discard(message)
+            if message[: len(_EVENT)] == _EVENT:
+                self._unsent_events.discard(message)
+            else:
+                self.unanswered -= 1
         if count:
             self._unsent_events.discard(self._outbox[0])
         self._begun = count

@@ -51,8 +51,10 @@ class Permissions(NamedTuple):
         return _interned(Permissions(self.entries)) if self.restricted else self
 
     def without(self, domid: int) -> "Permissions":
-        """The same without a domain that is no more; the owner's entry stays."""
-        return self._replace(entries=(self.entries[0], *(e for e in self.entries[1:] if e[0] != domid)))
+        """The same without a domain that is no more; what it owned (and cannot be removed) is domain 0's."""
+        owner, default = self.entries[0]
+        first = (0 if owner == domid else owner, default)
+        return self._replace(entries=(first, *(entry for entry in self.entries[1:] if entry[0] != domid)))
 
     def encode(self) -> bytes:
         return joined(*(b"%c%d" % (_LETTERS[rights], domid) for domid, rights in self.entries))

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 
 from jitsu.xenstore import operations
+from jitsu.xenstore.accounts import Account
 from jitsu.xenstore.domains import Domains
 from jitsu.xenstore.lease import Leases
 from jitsu.xenstore.operations import OK, Caller
-from jitsu.xenstore.paths import canonical, canonical_or_special, parent_of
+from jitsu.xenstore.paths import ROOT, canonical, canonical_or_special, is_special, parent_of
 from jitsu.xenstore.peer import Peer
 from jitsu.xenstore.permissions import ANYBODY, FOR_DOMAIN_0, NOTHING, READ, Permissions, parse
 from jitsu.xenstore.quotas import Quotas
@@ -20,7 +21,7 @@ from jitsu.xenstore.transaction import Request, Transaction, perform
 from jitsu.xenstore.tree import Tree
 from jitsu.xenstore.view import NAMES, NODE, Event, Present, Thing
 from jitsu.xenstore.watches import Watches, depth_from
-from jitsu.xenstore.wire import Message, StoreError, Type, strings
+from jitsu.xenstore.wire import LONGEST_PAYLOAD, Message, StoreError, Type, strings
 
 _ON_NODES = frozenset(
     {Type.READ, Type.WRITE, Type.DIRECTORY, Type.DIRECTORY_PART, Type.MKDIR, Type.RM, Type.GET_PERMS, Type.SET_PERMS}
@@ -38,6 +39,9 @@ OURS = "/tool/xenstored/jitsu"
 FIRST_NODES = (OURS, "/local/domain/0", "/vm", "/libxl")
 """What is there from the beginning. Toolstacks remove /local/domain/N, /vm/UUID and /libxl/N before they build a
 domain: in an empty store that is an error (ENOENT) to the first who try, side by side, and no longer to the next."""
+
+SIZE_OF_WATCH = 256
+"""Bytes that count for a watch beside its path and token."""
 
 MOST_REMEMBERED = 65_536
 """Records kept for open transactions only; then the oldest of them is given up."""
@@ -66,6 +70,7 @@ class Store:
             Type.TRANSACTION_START: self._start,
         }
         """What is not about nodes, by type; `toolstack.py` adds its own."""
+        self._accounts: dict[int, Account] = {}
         self._present = Present(self.tree)
         self._open: dict[Transaction, Peer] = {}
         self._clock = clock
@@ -81,6 +86,7 @@ class Store:
         """A connection of a domain."""
         peer = Peer(self._caller(domid), self.unsent)
         self.peers[peer] = None
+        self.account(domid).peers[peer] = None
         return peer
 
     def disconnect(self, peer: Peer) -> None:
@@ -89,12 +95,24 @@ class Store:
         self.leases.forget(peer)
         self.peers.pop(peer, None)
         self.unsent.pop(peer, None)
+        account = self.account(peer.domid)
+        account.peers.pop(peer, None)
+        if not account.peers:
+            del self._accounts[peer.domid]
+
+    def account(self, domid: int) -> Account:
+        """What a domain has over all its connections."""
+        account = self._accounts.get(domid)
+        if account is None:
+            account = self._accounts[domid] = Account()
+        return account
 
     def reset(self, peer: Peer) -> None:
         """Forget a connection's transactions and watches."""
         for watch in peer.watches.values():
             self.watches.remove(watch)
         peer.watches.clear()
+        peer.watched = 0
         for transaction in peer.transactions.values():
             self._close(transaction)
         peer.transactions.clear()
@@ -162,7 +180,7 @@ class Store:
     def _parse(self, peer: Peer, message: Message) -> Request:
         """Raises `StoreError` EINVAL."""
         kind, payload = message.type, message.payload
-        longest = self.quotas.limit("path-max", peer.domid) if peer.domid else 4096
+        longest = self._longest_path(peer)
         first, terminator, rest = payload.partition(b"\0")
         if not terminator:
             raise StoreError("EINVAL", "a path without its NUL")
@@ -211,7 +229,7 @@ class Store:
         for path, perms in named:
             if tree.node(path) is None:
                 continue  # it went with one above it
-            if perms.owner == domid:
+            if perms.owner == domid and path != ROOT and not is_special(path):
                 self._present.remove(path)
             else:
                 tree.permit(path, perms.without(domid))
@@ -228,7 +246,7 @@ class Store:
     def _start(self, peer: Peer, message: Message) -> bytes:
         if message.transaction:
             raise StoreError("EBUSY", "a transaction within a transaction")
-        if self.quotas.exceeded("transactions", peer.domid, len(peer.transactions) + 1):
+        if peer.domid and self.quotas.exceeded("transactions", peer.domid, self.account(peer.domid).transactions + 1):
             raise StoreError("ENOSPC", f"domain {peer.domid} has as many transactions as it may")
         while self.tree.remembered > MOST_REMEMBERED and self._open:
             self._give_up(next(iter(self._open)))
@@ -243,7 +261,8 @@ class Store:
             events = transaction.commit()
             self.leases.succeeded(peer)
         except StoreError as error:
-            if error.errno == "EAGAIN" and not transaction.doom:
+            # Guests do not say what is contended: others would be made to wait for it.
+            if error.errno == "EAGAIN" and not transaction.doom and not peer.domid:
                 self.leases.failed(peer, list(transaction.draft.contradictions()), self._clock())
             raise
         finally:
@@ -314,14 +333,24 @@ class Store:
         words = strings(message.payload)
         if len(words) not in (2, 3):
             raise StoreError("EINVAL", "a watch is a path and a token")
-        path = canonical_or_special(words[0], peer.home, self.quotas.limit("path-max", peer.domid))
+        path = canonical_or_special(words[0], peer.home, self._longest_path(peer))
         depth = depth_from(words[2]) if len(words) == 3 else -1
         if (path, words[1]) in peer.watches:
             raise StoreError("EEXIST", f"{path} is watched with the same token")
-        if self.quotas.exceeded("watches", peer.domid, len(peer.watches) + 1):
-            raise StoreError("ENOSPC", f"domain {peer.domid} has as many watches as it may")
-        peer.watches[path, words[1]] = self.watches.add(peer, path, words[0], words[1], depth)
+        size = SIZE_OF_WATCH + 2 * len(message.payload)
+        if peer.domid:
+            self._afford_watch(peer.domid, size)
+        peer.watched += size
+        peer.watches[path, words[1]] = self.watches.add(peer, path, words[0], words[1], depth, size)
         return OK
+
+    def _afford_watch(self, domid: int, size: int) -> None:
+        """Raises `StoreError` ENOSPC, ENOMEM."""
+        account = self.account(domid)
+        if self.quotas.exceeded("watches", domid, account.watches + 1):
+            raise StoreError("ENOSPC", f"domain {domid} has as many watches as it may")
+        if self.quotas.exceeded("memory", domid, self.tree.weight.get(domid, 0) + account.besides() + size):
+            raise StoreError("ENOMEM", f"domain {domid} has as much memory as it may")
 
     def _first_event(self, peer: Peer, message: Message) -> None:
         """Every watch begins with an event, behind the answer."""
@@ -332,16 +361,21 @@ class Store:
         words = strings(message.payload)
         if len(words) != 2:
             raise StoreError("EINVAL", "a watch is a path and a token")
-        path = canonical_or_special(words[0], peer.home, self.quotas.limit("path-max", peer.domid))
+        path = canonical_or_special(words[0], peer.home, self._longest_path(peer))
         watch = peer.watches.pop((path, words[1]), None)
         if watch is None:
             raise StoreError("ENOENT", f"{path} is not watched with this token")
         self.watches.remove(watch)
+        peer.watched -= watch.size
         return OK
 
     def _reset_watches(self, peer: Peer, message: Message) -> bytes:
         self.reset(peer)
         return OK
 
+    def _longest_path(self, peer: Peer) -> int:
+        return (self.quotas.limit("path-max", peer.domid) if peer.domid else 0) or LONGEST_PAYLOAD
+
     def _caller(self, domid: int) -> Caller:
-        return Caller(domid, self.domains.target_of(domid), self.quotas, self.domains.exists)
+        target = self.domains.target_of(domid)
+        return Caller(domid, target, self.quotas, self.domains.exists, self.account(domid).besides)

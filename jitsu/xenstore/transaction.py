@@ -30,6 +30,10 @@ MOST_EFFORT = 16
 """Requests replayed for each request asked, to keep a transaction from falling behind. Its end is not counted."""
 
 
+SIZE_OF_ENTRY = 256
+"""Bytes that count for a request that is remembered, beside its path, value and answer."""
+
+
 class Request(NamedTuple):
     """An operation on a node, parsed: `path` is canonical; `value` belongs to WRITE, `perms` to SET_PERMS, `offset` to
     DIRECTORY_PART."""
@@ -80,6 +84,8 @@ class Transaction:
         self.log: list[tuple[Request, bytes | str]] = []
         self.doom = ""
         """The error with which it will end whatever else is asked, or nothing."""
+        self.size = 0
+        """Bytes that are remembered of it."""
         self._tree = tree
         self._strict = strict
         self._effort = 0
@@ -91,7 +97,6 @@ class Transaction:
         """Whatever is asked now, it has to be begun again."""
         self.draft.close()
         self.doom = "EAGAIN"
-        self._strict = True
 
     def fail(self, errno: str) -> None:
         """A request of it was answered with an error: of a strict one, the first decides."""
@@ -104,19 +109,19 @@ class Transaction:
 
     def request(self, request: Request) -> bytes:
         """Answer a request in this transaction. Raises `StoreError`."""
-        if self._strict and self.doom:
-            raise StoreError(self.doom, f"an earlier request of this transaction failed with {self.doom}")
-        self._bound()
+        if self.doom:
+            raise StoreError(self.doom, f"this transaction will end with {self.doom}")
+        self._bound(request)
         if self._is_behind(request) and self._effort <= MOST_EFFORT * len(self.log):
             self._effort += len(self.log)
             self.advance()
         try:
             given = perform(self.draft, self.who, request)
         except StoreError as error:
-            self.log.append((request, error.errno))
+            self._remember(request, error.errno)
             self.fail(error.errno)
             raise
-        self.log.append((request, given))
+        self._remember(request, given)
         return given
 
     def advance(self) -> bool:
@@ -139,10 +144,8 @@ class Transaction:
             return []
         if not self.draft.holds() and not self.advance():
             raise StoreError("EAGAIN", "what this transaction saw has changed", hint="begin it again")
-        domid = self.who.domid
-        more = self.draft.balance.get(domid, 0)
-        if more > 0 and self.who.quotas.exceeded("nodes", domid, self._tree.owned.get(domid, 0) + more):
-            raise StoreError("ENOSPC", f"domain {domid} has as many nodes as it may")
+        if self.who.domid:
+            self._afforded()
         self._tree.begin()
         return self.draft.apply()
 
@@ -169,12 +172,31 @@ class Transaction:
             return tree.listed(path) != tree.names_at(path, moment)[1]
         return False
 
-    def _bound(self) -> None:
-        domid = self.who.domid
-        if not domid or self.doom:
+    def _afforded(self) -> None:
+        """Quotas as they are at the end, when others have made nodes too. Raises `StoreError` ENOSPC, ENOMEM."""
+        who, tree = self.who, self._tree
+        more = self.draft.balance.get(who.domid, 0)
+        if more > 0 and who.quotas.exceeded("nodes", who.domid, tree.owned.get(who.domid, 0) + more):
+            raise StoreError("ENOSPC", f"domain {who.domid} has as many nodes as it may")
+        for owner, more in self.draft.heavier.items():
+            besides = who.besides() if owner == who.domid else 0
+            if more > 0 and who.quotas.exceeded("memory", owner, tree.weight.get(owner, 0) + besides + more):
+                raise StoreError("ENOMEM", f"domain {owner} has as much memory as it may")
+
+    def _bound(self, request: Request) -> None:
+        """Raises `StoreError` ENOSPC or ENOMEM for what would be too much to remember."""
+        who = self.who
+        if not who.domid:
             return
-        if len(self.log) >= MOST_REQUESTS or self.who.quotas.exceeded(
-            "transaction-nodes", domid, self.draft.facts() + 1
-        ):
+        limit = who.quotas.limit("transaction-nodes", who.domid)
+        if len(self.log) >= MOST_REQUESTS or (limit and self.draft.reaches(limit)):
             self.doom = "ENOMEM"
-            raise StoreError("ENOSPC", f"a transaction of domain {domid} looks at too much")
+            raise StoreError("ENOSPC", f"a transaction of domain {who.domid} looks at too much")
+        used = self._tree.weight.get(who.domid, 0) + who.besides() + len(request.path) + len(request.value)
+        if who.quotas.exceeded("memory", who.domid, used):
+            self.doom = "ENOMEM"
+            raise StoreError("ENOMEM", f"domain {who.domid} has as much memory as it may")
+
+    def _remember(self, request: Request, given: bytes | str) -> None:
+        self.log.append((request, given))
+        self.size += SIZE_OF_ENTRY + len(request.path) + len(request.value) + len(given)

@@ -116,6 +116,8 @@ class Tree:
         """In how many entries of permissions each domain stands."""
         self.weight: dict[int, int] = {}
         """Bytes of values and names of the nodes that each domain owns."""
+        self.restricted: set[str] = set()
+        """The directories that are."""
         self.log: list[tuple[str, Node | None]] | None = None
         """What was changed, for a journal: a node as it is now, or None where one was removed with all below it."""
         self._nodes: dict[str, Node] = {}
@@ -302,6 +304,8 @@ class Tree:
     def _count(self, node: Node, path: str, by: int) -> None:
         entries = node.perms.entries
         owner = entries[0][0]
+        if node.perms.restricted:
+            (self.restricted.add if by > 0 else self.restricted.discard)(path)
         _add(self.owned, owner, by)
         _add(self.weight, owner, by * (len(node.value) + len(path)))
         for domid, _ in entries:

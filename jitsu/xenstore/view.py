@@ -46,7 +46,18 @@ class View:
         raise NotImplementedError
 
     def owned(self, domid: int) -> int:
+        """How many nodes a domain owns."""
         raise NotImplementedError
+
+    def weight(self, domid: int) -> int:
+        """Bytes of the nodes that a domain owns."""
+        raise NotImplementedError
+
+    def restricted(self, path: str) -> list[tuple[str, Node]]:
+        """The restricted directories at a path and below it."""
+        inside = path + "/"
+        found = ((each, self.node(each)) for each in self.tree.restricted if each == path or each.startswith(inside))
+        return [(each, node) for each, node in found if node is not None and node.perms.restricted]
 
     def nearest(self, path: str) -> tuple[str, Node, str]:
         """For a path that is not there: the nearest one above that is, its node, and the first that is missing."""
@@ -105,6 +116,9 @@ class Present(View):
 
     def owned(self, domid: int) -> int:
         return self.tree.owned.get(domid, 0)
+
+    def weight(self, domid: int) -> int:
+        return self.tree.weight.get(domid, 0)
 
     def write(self, path: str, value: bytes) -> None:
         self.tree.write(path, value)
