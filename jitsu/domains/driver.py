@@ -32,6 +32,8 @@ class DomainSpec:
     tells_ready: bool = True
     """Whether the guest says `ready` itself. Without it the driver gives the domain no port to say so on."""
     fingerprint: str = ""
+    store_port: bool = False
+    """Whether the guest is given a port to the XenStore. The driver's domains have theirs in one folder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,16 @@ from jitsu.domains.guest_users import GuestUsers, as_user
 from jitsu.domains.kernel import recognise
 from jitsu.domains.qemu_adoption import pidfd_of, survivors, tenant_of
 from jitsu.domains.qemu_arguments import MIB, Q35, Descriptors, Identity, machine_for, qemu_arguments
-from jitsu.domains.qemu_process import DISMISSED, FILE_KINDS, DomainFiles, QemuProcess, connect, listen, spawn
+from jitsu.domains.qemu_process import (
+    DISMISSED,
+    FILE_KINDS,
+    GUEST_PORTS,
+    DomainFiles,
+    QemuProcess,
+    connect,
+    listen,
+    spawn,
+)
 from jitsu.domains.qemu_spec import check_spec
 from jitsu.domains.snapshots import Snapshots
 from jitsu.errors import DomainError, HostError, JitsuError
@@ -48,7 +57,8 @@ class QemuDriver:
     """Builds domains as QEMU processes of this user. Implements `Driver` and `Saver`.
 
     `instance` tells this host's daemons apart and must be held by one daemon at a time. `runtime_dir` is this
-    instance's own: it holds the domains' sockets and is cleared of what dead domains left behind. `snapshots` takes
+    instance's own: it holds the domains' sockets and is cleared of what dead domains left behind; in `guest-ports` are
+    those on which a XenStore's server finds the guests, which nobody but this user can enter. `snapshots` takes
     saved states. `consoles` is told of every console. `verdict` says which accelerator to use. `uids` are users, each
     of them for one guest at a time; with none, guests run as the daemon does.
     """
@@ -126,7 +136,7 @@ class QemuDriver:
     def shape(self, spec: DomainSpec) -> str:
         """Memory, vcpus, machine and ports. A q35 depends on its kernel, so nothing fits it but itself."""
         machine = machine_for(spec, recognise(spec.kernel))
-        ports = "ready" if spec.tells_ready else "no ready"
+        ports = "+".join(name for name, has in (("ready", spec.tells_ready), ("store", spec.store_port)) if has)
         return "" if machine is Q35 else f"{machine}/{-(-spec.memory // MIB)}/{spec.vcpus}/{ports}"
 
     async def blank(self, spec: DomainSpec, taps: Sequence[int]) -> Domain:
@@ -226,6 +236,9 @@ class QemuDriver:
             domid, _, kind = path.name.partition(".")
             if kind in FILE_KINDS and domid.isdecimal() and int(domid) not in self._processes:
                 path.unlink(missing_ok=True)
+        for port in (self._runtime_dir / GUEST_PORTS).glob("*.sock"):
+            if port.stem.isdecimal() and int(port.stem) not in self._processes:
+                port.unlink(missing_ok=True)
         for console in list(consoles_in(self._runtime_dir)):
             if console.domid in self._processes:
                 self._consoles.began(console)
@@ -280,20 +293,22 @@ class QemuDriver:
     ) -> QemuProcess:
         """Bind the sockets, connect to them, start QEMU, and watch it."""
         kernel = recognise(spec.kernel)
+        if spec.store_port:
+            self._make_guest_ports()
         files = DomainFiles(self._runtime_dir, spec.domid)
         console = ConsoleFiles(self._runtime_dir, spec.domid, spec.service)
         with ExitStack() as ours, ExitStack() as undo:
-            listeners = []
-            for path in (files.qmp, *((files.ready,) if spec.tells_ready else ())):
-                listeners.append(ours.enter_context(listen(path)))
+            listeners: dict[str, int] = {}
+            ports = [path for path, has in ((files.ready, spec.tells_ready), (files.store, spec.store_port)) if has]
+            for path in (files.qmp, *ports):
+                listeners[path] = ours.enter_context(listen(path)).fileno()
                 undo.callback(os.unlink, path)
-            numbers = [listener.fileno() for listener in listeners]
             ready = undo.enter_context(connect(files.ready)) if spec.tells_ready else None
             user = self._users.take(spec.domid)
             undo.callback(self._users.release, spec.domid)
             console.make(user)
             undo.callback(console.unlink)
-            fds = Descriptors(numbers[0], numbers[1] if spec.tells_ready else None, tuple(taps))
+            fds = Descriptors(listeners[files.qmp], listeners.get(files.ready), listeners.get(files.store), tuple(taps))
             arguments = qemu_arguments(
                 self._program(),
                 spec,
@@ -308,7 +323,7 @@ class QemuDriver:
             )
             undo.callback(files.forget_complaint)
             confinement = Confinement(spec.memory + SPARE_FILE_SIZE, user, self._groups())
-            pid, pidfd = spawn(arguments, [*numbers, *taps], files.stderr, confinement)
+            pid, pidfd = spawn(arguments, [*listeners.values(), *taps], files.stderr, confinement)
             undo.pop_all()
         process = self._watch(Domain(spec.service, spec.domid, pid, spec.fingerprint), pidfd, files)
         if not incoming:
@@ -348,6 +363,14 @@ class QemuDriver:
                 await process.destroy(signal.SIGKILL)
             return None
         return process
+
+    def _make_guest_ports(self) -> None:
+        """The folder of the ports: whoever may enter it can be any guest. Raises `HostError`."""
+        folder = self._runtime_dir / GUEST_PORTS
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise HostError(f"directory {folder}: {error.strerror or error}") from None
 
     def _watch(self, domain: Domain, pidfd: int, files: DomainFiles) -> QemuProcess:
         process = QemuProcess(domain, pidfd, files, self._listener, self._forget)

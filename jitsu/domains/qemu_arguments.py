@@ -8,6 +8,7 @@ Options are those of QEMU 7.2 (`qemu-system-x86_64 -M microvm,help`, docs/system
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
@@ -17,6 +18,9 @@ from jitsu.errors import DomainError
 
 READY_PORT = "org.jitsu.ready"
 """Name of the virtio-serial port on which a guest says that it listens."""
+
+STORE_PORT = "org.jitsu.xenstore"
+"""Name of the virtio-serial port on which a guest speaks to the XenStore."""
 
 MICROVM_BARE = (
     "microvm,acpi=off,pit=off,pic=off,rtc=off,isa-serial=on,auto-kernel-cmdline=off,x-option-roms=off,"
@@ -72,11 +76,12 @@ class Identity:
 class Descriptors:
     """The open files that QEMU inherits under these numbers: listening Unix sockets, and one tap a nic.
 
-    `ready` is None for a guest that does not say `ready`.
+    `ready` is None for a guest that does not say `ready`, `store` for one that has no port to the XenStore.
     """
 
     qmp: int
     ready: int | None = None
+    store: int | None = None
     taps: tuple[int, ...] = ()
 
 
@@ -141,16 +146,31 @@ def qemu_arguments(
         # An empty romfile keeps SeaBIOS from loading a network boot ROM.
         nic += ",romfile=" if bus == "pci" else ""
         arguments += ["-netdev", f"tap,id=net{index},fd={tap}", "-device", nic]
-    if fds.ready is not None:
-        wait = "on" if attended else "off"
-        arguments += ["-chardev", f"socket,id=ready,fd={fds.ready},server=on,wait={wait}"]
-        arguments += ["-device", f"virtio-serial-{bus},max_ports=2"]
-        arguments += ["-device", f"virtserialport,chardev=ready,name={READY_PORT}"]
+    arguments += _ports(bus, fds, attended=attended)
     if paused:
         arguments.append("-S")
     if incoming:
         arguments += ["-incoming", "defer"]
     return arguments
+
+
+def _ports(bus: str, fds: Descriptors, *, attended: bool) -> Iterator[str]:
+    """The virtio-serial device, if the guest has any port. QEMU keeps the device's first port for a console."""
+    ports = [
+        (f"virtserialport,chardev={name},name={port}", f"socket,id={name},fd={fd},server=on,wait={wait}")
+        # The store's server comes when it is told of the domain, and it may be away: nobody waits for it.
+        for name, port, fd, wait in (
+            ("ready", READY_PORT, fds.ready, "on" if attended else "off"),
+            ("store", STORE_PORT, fds.store, "off"),
+        )
+        if fd is not None
+    ]
+    for _, stream in ports:
+        yield from ("-chardev", stream)
+    if ports:
+        yield from ("-device", f"virtio-serial-{bus},max_ports={1 + len(ports)}")
+    for port, _ in ports:
+        yield from ("-device", port)
 
 
 def nic_mac(first: str, index: int) -> str:

@@ -36,6 +36,9 @@ FILE_KINDS = ("qmp", "ready", "stderr", "tenant")
 DISMISSED = "it was dismissed"
 """The end of a process that ended because it was told to."""
 
+GUEST_PORTS = "guest-ports"
+"""The folder among the domains' files in which guests' ports to the XenStore listen, as `DOMID.sock`."""
+
 _BACKLOG = 4
 
 _END_REASONS = {
@@ -50,7 +53,7 @@ _END_REASONS = {
 @dataclass(frozen=True, slots=True)
 class DomainFiles:
     """Where a domain's sockets, QEMU's own messages, and for a blank monitor that became a service's domain the name of
-    that lie: `DOMID.qmp`, `.ready`, `.stderr`, `.tenant`.
+    that lie: `DOMID.qmp`, `.ready`, `.stderr`, `.tenant`. The port to the XenStore is `guest-ports/DOMID.sock`.
 
     Texts and no `Path`s: the interpreter remembers every part of those (`sys.intern`), and domids never come again.
     """
@@ -65,6 +68,10 @@ class DomainFiles:
     @property
     def ready(self) -> str:
         return f"{self.directory}/{self.domid}.ready"
+
+    @property
+    def store(self) -> str:
+        return f"{self.directory}/{GUEST_PORTS}/{self.domid}.sock"
 
     @property
     def stderr(self) -> str:
@@ -98,7 +105,7 @@ class DomainFiles:
             os.unlink(self.stderr)
 
     def unlink(self) -> None:
-        for path in (self.qmp, self.ready, self.stderr, self.tenant):
+        for path in (self.qmp, self.ready, self.store, self.stderr, self.tenant):
             with suppress(FileNotFoundError):
                 os.unlink(path)
 
