@@ -15,6 +15,11 @@ import click
     help="A folder for sockets DOMID.sock: whoever connects there is that domain.",
 )
 @click.option(
+    "--guest-ports",
+    type=click.Path(path_type=Path),
+    help="A folder of sockets DOMID.sock on which guests listen: whoever is introduced is connected to.",
+)
+@click.option(
     "--state",
     type=click.Path(path_type=Path),
     help="A file in which everything is kept that was answered; it is made if there is none.",
@@ -26,7 +31,9 @@ import click
     show_default=True,
     help="With --state: what survives a power cut. All survive the end of the process.",
 )
-def command(path: Path, domains: str, folder: Path | None, state: Path | None, sync: str) -> None:
+def command(
+    path: Path, domains: str, folder: Path | None, guest_ports: Path | None, state: Path | None, sync: str
+) -> None:
     """Serve a XenStore, in the foreground, to every client that speaks its protocol.
 
     There need not be a hypervisor. Whoever connects to the socket is domain 0. It ends on SIGTERM.
@@ -37,6 +44,8 @@ def command(path: Path, domains: str, folder: Path | None, state: Path | None, s
     from jitsu.xenstore.domains import Domains, domids
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
-    daemon = Daemon(path, domains=Domains(*domids(domains)), folder=folder, state=state, sync=sync)
+    daemon = Daemon(
+        path, domains=Domains(*domids(domains)), folder=folder, guest_ports=guest_ports, state=state, sync=sync
+    )
     click.echo(f"a XenStore on {path}")
     daemon.run()

@@ -308,7 +308,7 @@ class QemuDriver:
             undo.callback(self._users.release, spec.domid)
             console.make(user)
             undo.callback(console.unlink)
-            fds = Descriptors(listeners[files.qmp], listeners.get(files.ready), listeners.get(files.store), tuple(taps))
+            fds = Descriptors(listeners[files.qmp], listeners.get(files.ready), tuple(taps), listeners.get(files.store))
             arguments = qemu_arguments(
                 self._program(),
                 spec,

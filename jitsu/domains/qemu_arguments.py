@@ -81,8 +81,8 @@ class Descriptors:
 
     qmp: int
     ready: int | None = None
-    store: int | None = None
     taps: tuple[int, ...] = ()
+    store: int | None = None
 
 
 def machine_for(spec: DomainSpec, kernel: Kernel) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from jitsu.errors import ConfigError, HostError
 from jitsu.xenstore.control import Control
 from jitsu.xenstore.domains import Domains
+from jitsu.xenstore.guest_port import GuestPorts
 from jitsu.xenstore.journal import Journal
 from jitsu.xenstore.server import Server
 from jitsu.xenstore.store import Store
@@ -23,8 +24,8 @@ log = logging.getLogger(__name__)
 
 
 class Daemon:
-    """One xenstored: domain 0's socket and, in a folder, sockets for other domains. With `state`, what is answered is
-    in that file."""
+    """One xenstored: domain 0's socket and, in a folder, sockets for other domains. In the folder `guest_ports` are
+    sockets on which guests listen. With `state`, what is answered is in that file."""
 
     def __init__(
         self,
@@ -32,6 +33,7 @@ class Daemon:
         *,
         domains: Domains,
         folder: Path | None = None,
+        guest_ports: Path | None = None,
         state: Path | None = None,
         sync: str = "normal",
     ) -> None:
@@ -48,6 +50,7 @@ class Daemon:
         self._folder = folder or Path()
         self._sockets = folder is not None
         self._open_sockets: set[int] = set()
+        self._ports = GuestPorts(guest_ports, self.server) if guest_ports is not None else None
         Toolstack(self.store, introduced=self._introduced, released=self._released)
         Control(self.store)
         if folder is not None:
@@ -85,10 +88,14 @@ class Daemon:
 
     def _introduced(self, domid: int) -> None:
         self.server.reset(domid)
+        if self._ports is not None:
+            self._ports.introduce(domid)
         if self._sockets and domid not in self._open_sockets:
             self._open(domid)
 
     def _released(self, domid: int) -> None:
+        if self._ports is not None:
+            self._ports.release(domid)
         self.server.disconnect(domid)
         if domid - self.store.domains.first >= FIRST_SOCKETS:
             self.server.deafen(domid)

@@ -32,11 +32,12 @@ log = logging.getLogger(__name__)
 class Connection:
     """One client: its stream, its peer in the store, and requests that have come and are not answered."""
 
-    __slots__ = ("held", "interest", "parser", "peer", "requests", "transport")
+    __slots__ = ("ended", "held", "interest", "parser", "peer", "requests", "transport")
 
-    def __init__(self, transport: Transport, peer: Peer) -> None:
+    def __init__(self, transport: Transport, peer: Peer, ended: Callable[[], None]) -> None:
         self.transport = transport
         self.peer = peer
+        self.ended = ended
         self.parser = Parser()
         self.requests: deque[Message] = deque()
         self.held = False
@@ -78,9 +79,9 @@ class Server:
                 del self._listeners[fd]
                 listener.close()
 
-    def connect(self, transport: Transport, domid: int) -> Connection:
-        """Serve a stream as a domain."""
-        connection = Connection(transport, self.store.connect(domid))
+    def connect(self, transport: Transport, domid: int, ended: Callable[[], None] = lambda: None) -> Connection:
+        """Serve a stream as a domain. `ended` is called when that is over, from whatever cause."""
+        connection = Connection(transport, self.store.connect(domid), ended)
         self._connections[connection.fd] = connection
         self._of_peer[connection.peer] = connection
         self._epoll.register(connection.fd, select.EPOLLIN)
@@ -96,7 +97,18 @@ class Server:
         """End the connections of a domain."""
         for connection in list(self._connections.values()):
             if connection.peer.domid == domid:
-                self._close(connection)
+                self.close(connection)
+
+    def close(self, connection: Connection) -> None:
+        """End a connection, if it has not ended yet."""
+        if self._of_peer.pop(connection.peer, None) is None:
+            return
+        del self._connections[connection.fd]
+        self._epoll.unregister(connection.fd)
+        self._pending.pop(connection, None)
+        self.store.disconnect(connection.peer)
+        connection.transport.close()
+        connection.ended()
 
     def when_readable(self, fd: int, call: Callable[[], None]) -> None:
         """Call when a descriptor that is no client's is readable."""
@@ -119,7 +131,7 @@ class Server:
                 self.turn(self._patience())
         finally:
             for connection in list(self._connections.values()):
-                self._close(connection)
+                self.close(connection)
             for listener in self._listeners.values():
                 listener.close()
             self._epoll.close()
@@ -131,7 +143,7 @@ class Server:
             connection = connections.get(fd)
             if connection is not None:
                 if what & select.EPOLLHUP and connection.held:
-                    self._close(connection)  # who would hear the answer is gone
+                    self.close(connection)  # who would hear the answer is gone
                     continue
                 if what & ~select.EPOLLOUT:
                     self._read(connection)
@@ -192,13 +204,13 @@ class Server:
         if data is None:
             return
         if not data:
-            self._close(connection)
+            self.close(connection)
             return
         try:
             connection.requests.extend(connection.parser.feed(data))
         except ProtocolError as error:
             log.warning("domain %d: %s", connection.peer.domid, error.message)
-            self._close(connection)
+            self.close(connection)
             return
         if connection.requests:
             self._execute(connection)
@@ -238,7 +250,7 @@ class Server:
             return
         count = connection.transport.send(peer.waiting())
         if count is None or peer.stuck:
-            self._close(connection)
+            self.close(connection)
             return
         peer.sent(count)
         blocked = bool(peer.backlog)
@@ -254,12 +266,3 @@ class Server:
     def _interest(self, connection: Connection, interest: int) -> None:
         connection.interest = interest
         self._epoll.modify(connection.fd, interest)
-
-    def _close(self, connection: Connection) -> None:
-        if self._of_peer.pop(connection.peer, None) is None:
-            return
-        del self._connections[connection.fd]
-        self._epoll.unregister(connection.fd)
-        self._pending.pop(connection, None)
-        self.store.disconnect(connection.peer)
-        connection.transport.close()

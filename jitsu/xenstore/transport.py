@@ -100,8 +100,7 @@ class Listener:
             connection, _ = self._socket.accept()
         except OSError:
             return None
-        _, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-        if uid not in (0, os.geteuid()):
+        if not is_ours(connection):
             connection.close()
             return None
         return SocketTransport(connection)
@@ -110,6 +109,12 @@ class Listener:
         """Stop listening, and remove the socket from the file system."""
         self._socket.close()
         self.path.unlink(missing_ok=True)
+
+
+def is_ours(connection: socket.socket) -> bool:
+    """Is the other end root's or our own user's: of the one who connected, or who made the listening socket?"""
+    _, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return uid in (0, os.geteuid())
 
 
 def _make_room(path: Path) -> None:

@@ -51,21 +51,20 @@ def test_unikernel() -> None:
 
 
 def test_a_port_to_the_store_is_one_port_more_and_nobody_is_waited_for() -> None:
-    def ports(**fds: int) -> list[str]:
-        descriptors = Descriptors(qmp=7, **fds)
+    def ports(descriptors: Descriptors) -> list[str]:
         arguments = qemu_arguments(
             QEMU, SPEC, kernel(KernelFormat.PVH_ELF), "edge", "tcg", descriptors, str(CONSOLE), attended=True
         )
         return arguments[arguments.index("chardev:console") + 1 :]
 
-    assert ports() == []
-    assert ports(ready=8, store=9) == [
+    assert ports(Descriptors(7)) == []
+    assert ports(Descriptors(7, 8, store=9)) == [
         *("-chardev", "socket,id=ready,fd=8,server=on,wait=on", "-chardev", "socket,id=store,fd=9,server=on,wait=off"),
         *("-device", "virtio-serial-device,max_ports=3"),
         *("-device", "virtserialport,chardev=ready,name=org.jitsu.ready"),
         *("-device", "virtserialport,chardev=store,name=org.jitsu.xenstore"),
     ]
-    assert ports(store=9) == [
+    assert ports(Descriptors(7, store=9)) == [
         *("-chardev", "socket,id=store,fd=9,server=on,wait=off"),
         *("-device", "virtio-serial-device,max_ports=2"),
         *("-device", "virtserialport,chardev=store,name=org.jitsu.xenstore"),
