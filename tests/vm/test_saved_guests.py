@@ -2,16 +2,11 @@
 it is."""
 
 import asyncio
-import http.client
-import json
 import os
 import signal
-import socket
-import subprocess
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,16 +17,12 @@ from jitsu.domains.qemu import QemuDriver
 from jitsu.domains.qemu_adoption import identity_of, survivors
 from jitsu.domains.snapshots import HEADER_SIZE, Snapshots, _header
 from jitsu.errors import DomainError
-from jitsu.network.frames import ACK, SYN, read_segment
-from jitsu.network.tap import open_tap
+from tests.vm.wires import GUEST, Tap, status
 
 pytestmark = pytest.mark.usefixtures("private_network")
 
 INSTANCE = f"saved-{os.getpid()}"
-GUEST, HOST = "10.77.0.10", "10.77.0.1"
 HOURS = 3 * 3600
-CLIENT_PORT = 40123
-_ETH_P_ALL = 3
 
 
 class Wired:
@@ -81,26 +72,6 @@ class Wired:
         self._news.set()
 
 
-class Tap:
-    """The descriptor of a tap that goes to a guest; the host has an address on the newest."""
-
-    def __init__(self, domid: int) -> None:
-        self.name = f"jsav{domid}"
-        self.fd = open_tap(self.name)
-
-    def __enter__(self) -> "Tap":
-        for command in (
-            f"addr flush to {HOST}",
-            f"link set {self.name} up",
-            f"addr add {HOST}/24 dev {self.name}",
-        ):
-            subprocess.run(["ip", *command.split()], check=True)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.fd)
-
-
 @pytest.fixture
 async def wired(tmp_path: Path, hello: Path) -> AsyncIterator[Wired]:
     place = Wired(tmp_path, hello)
@@ -110,23 +81,6 @@ async def wired(tmp_path: Path, hello: Path) -> AsyncIterator[Wired]:
     place.keeper.close()
     for pid in survivors(INSTANCE):
         os.kill(pid, signal.SIGKILL)
-
-
-def status(domid: int) -> tuple[dict[str, Any], int]:
-    """The guest's status page, asked from a fixed port, and the initial sequence number with which it answered."""
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL)) as wire:
-        wire.bind((f"jsav{domid}", _ETH_P_ALL))
-        connection = http.client.HTTPConnection(GUEST, timeout=10, source_address=(HOST, CLIENT_PORT))
-        connection.connect()
-        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        connection.request("GET", "/status")
-        page = json.loads(connection.getresponse().read())
-        connection.close()
-        wire.settimeout(5)
-        while True:
-            segment = read_segment(wire.recv(2048))
-            if segment is not None and segment.flags & (SYN | ACK) == SYN | ACK:
-                return page, segment.sequence
 
 
 def hours_ago(monkeypatch: pytest.MonkeyPatch) -> None:
