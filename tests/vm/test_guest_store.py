@@ -39,6 +39,8 @@ PATIENCE = 20.0
 class Host:
     """A host with a driver, a store, and guests whose configuration is in the store."""
 
+    keeps_state = False
+
     def __init__(self, folder: Path, hello: Path) -> None:
         self.folder = folder
         self.run = folder / "run"
@@ -50,8 +52,9 @@ class Host:
         self._store: subprocess.Popen[str] | None = None
 
     def start_store(self) -> None:
-        options = ("--socket", f"{self.folder}/socket", "--guest-ports", f"{self.run}/{GUEST_PORTS}")
-        command = (sys.executable, "-m", "jitsu.cli.main", "xenstored", *options)
+        options = [f"--socket={self.folder}/socket", f"--guest-ports={self.run}/{GUEST_PORTS}"]
+        options += [f"--state={self.folder}/state"] if self.keeps_state else []
+        command = [sys.executable, "-m", "jitsu.cli.main", "xenstored", *options]
         self._store = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._store.stdout is not None
         assert self._store.stdout.readline() == f"a XenStore on {self.folder}/socket\n"
@@ -194,18 +197,24 @@ async def test_what_is_wrong_in_the_store_ends_the_guest(host: Host, nodes: dict
     assert said in log.read_text()
 
 
-async def test_a_guest_outlives_its_store(host: Host) -> None:
+@pytest.mark.parametrize("keeps_state", [True, False], ids=["with state", "without"])
+async def test_a_guest_outlives_its_store(host: Host, keeps_state: bool) -> None:
+    """A store with a state file knows whom it served; one without is told again."""
+    host.keeps_state = keeps_state
     host.start_store()
     async with await host.client() as store:
         await host.introduce(store, 7, **CONFIG)
         await host.launch(host.spec(7))
         words = await ready(store, 7)
     for _ in range(3):
+        async with await host.client() as store:
+            await store.rm("/local/domain/7/data/jitsu/ready")
         host.kill_store()
         host.start_store()
         assert status(7)[0]["name"] == "stored"
         async with await host.client() as store:
-            await host.introduce(store, 7)
+            if not keeps_state:
+                await host.introduce(store, 7)
             assert await ready(store, 7) == words
             # Its watches are set again, too.
             wake, clock = a_wake()
