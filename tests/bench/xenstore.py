@@ -7,16 +7,17 @@ thesis that jitsu comes from, drawn anew, to plots/xenstore.png.
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 from tests.bench import xenstore_picture, xenstore_report
 from tests.bench.plots import FOLDER
 from tests.bench.xenstore_load import SHAPES, load
-from tests.bench.xenstore_measured import OCAML, OURS, C, Measured, Memory, Plain, Run
+from tests.bench.xenstore_measured import OCAML, OURS, OURS_KEPT, C, Measured, Memory, Plain, Policy, Run
 from tests.peers.xenstore_daemons import Daemon, c_xenstored, jitsu_xenstored, oxenstored
 
 CLIENTS = (1, 2, 4, 8, 16, 32)
@@ -34,19 +35,51 @@ DOMAINS = 1000
 Start = Callable[[], AbstractContextManager[Daemon]]
 
 
-DAEMONS: Mapping[str, Start] = {OURS: jitsu_xenstored, OCAML: oxenstored, C: c_xenstored}
+@contextmanager
+def _kept(*options: str) -> Iterator[Daemon]:
+    """Ours, with a file for what was answered: on this machine's disk, for that is what keeping costs."""
+    with (
+        TemporaryDirectory(prefix="xenstore-state-", dir="/var/tmp") as folder,
+        jitsu_xenstored("--state", f"{folder}/state", *options) as daemon,
+    ):
+        yield daemon
+
+
+def _policy(sync: str) -> Start:
+    return lambda: _kept("--sync", sync)
+
+
+DAEMONS: Mapping[str, Start] = {OURS: jitsu_xenstored, OURS_KEPT: _kept, OCAML: oxenstored, C: c_xenstored}
+POLICIES: Mapping[str, Start] = {
+    "no --state": jitsu_xenstored,
+    **{f"--state FILE --sync {sync}": _policy(sync) for sync in ("off", "normal", "full")},
+}
+BUILDERS = 8
+"""Clients who build, with each policy."""
 
 
 def measure() -> None:
-    """Everything, with its tables, its file and its picture."""
+    """Everything: a table as soon as it is measured, the file and the picture at the end."""
     builds = int(os.environ.get("BUILDS", "50"))
-    measured = Measured(
-        builds, shapes=list(_shapes(builds)), crowds=list(_crowds()), plain=_plain(), memory=list(_memory())
-    )
+    console = xenstore_report.console()
+    shapes: list[Run] = []
+    for shape in SHAPES:
+        runs = list(_shape(shape, builds))
+        console.print(xenstore_report.shapes(shape, runs, builds))
+        shapes += runs
+    crowds = list(_crowds())
+    console.print(xenstore_report.at_once(crowds))
+    plain = _plain(DAEMONS, ("read", "write"))
+    console.print(xenstore_report.plain(plain))
+    memory = list(_memory())
+    console.print(xenstore_report.memory(memory))
+    policies = _policies(builds)
+    console.print(xenstore_report.keeping(policies))
+    console.print(xenstore_report.aims(shapes, builds))
     FOLDER.mkdir(exist_ok=True)
+    measured = Measured(builds, shapes, crowds, plain, memory, policies)
     (FOLDER / "xenstore.json").write_text(json.dumps(asdict(measured), indent=1))
-    xenstore_report.show(measured)
-    xenstore_picture.draw(measured.crowds, FOLDER / "xenstore.png")
+    xenstore_picture.draw(crowds, FOLDER / "xenstore.png")
 
 
 def processor_seconds(pid: int) -> float:
@@ -55,36 +88,35 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _run(name: str, work: str, clients: int, count: int) -> Run:
+def _run(name: str, start: Start, work: str, clients: int, count: int) -> Run:
     """At a daemon of its own: an unfinished run leaves half of its domains behind."""
-    with DAEMONS[name]() as daemon:
+    with start() as daemon:
         before = processor_seconds(daemon.pid)
         done = load(daemon.socket, work, clients=clients, count=count, seconds=DEADLINE)
         return Run(name, done, processor_seconds(daemon.pid) - before)
 
 
-def _shapes(builds: int) -> Iterator[Run]:
-    """The daemons one after the other for each shape and number of clients: a noisy moment hurts all."""
-    for shape in SHAPES:
-        for clients in CLIENTS:
-            for name in DAEMONS:
-                yield _run(name, shape, clients, builds)
+def _shape(shape: str, builds: int) -> Iterator[Run]:
+    """The daemons one after the other for each number of clients: a noisy moment hurts all."""
+    for clients in CLIENTS:
+        for name, start in DAEMONS.items():
+            yield _run(name, start, shape, clients, builds)
 
 
 def _crowds() -> Iterator[Run]:
     for shape in SHAPES:
         for clients in CROWDS:
-            for name in DAEMONS:
-                yield _run(name, shape, clients, 1)
+            for name, start in DAEMONS.items():
+                yield _run(name, start, shape, clients, 1)
 
 
-def _plain() -> list[Plain]:
+def _plain(daemons: Mapping[str, Start], works: Iterable[str]) -> list[Plain]:
     """Interleaved rounds, of all daemons at a time: one that nobody asks takes no processor."""
     taken: dict[tuple[str, str, int], list[tuple[float, float]]] = {}
     with ExitStack() as stack:
-        running = {name: stack.enter_context(start()) for name, start in DAEMONS.items()}
+        running = {name: stack.enter_context(start()) for name, start in daemons.items()}
         for _ in range(ROUNDS):
-            for work in ("read", "write"):
+            for work in works:
                 for clients in (1, 8):
                     for name, daemon in running.items():
                         before = processor_seconds(daemon.pid)
@@ -93,6 +125,18 @@ def _plain() -> list[Plain]:
                         figures = (done.requests / done.seconds, cpu * 1e6 / done.requests)
                         taken.setdefault((name, work, clients), []).append(figures)
     return [Plain(*what, *map(median, zip(*figures, strict=True))) for what, figures in taken.items()]
+
+
+def _policies(builds: int) -> list[Policy]:
+    writes = _plain(POLICIES, ["write"])
+    return [
+        Policy(
+            name,
+            [figure for figure in writes if figure.daemon == name],
+            _run(name, start, "none", BUILDERS, builds),
+        )
+        for name, start in POLICIES.items()
+    ]
 
 
 def _memory() -> Iterator[Memory]:

@@ -214,17 +214,23 @@ static void build_and_take_down(struct client *client)
     }
 }
 
+/* A key and a value of 24 characters that is never twice the same: what does not change need not be kept. */
+static size_t pair(char *payload, unsigned client, unsigned long turn)
+{
+    size_t path = sprintf(payload, "/bench/%u/key", client) + 1;
+
+    return path + sprintf(payload + path, "%024lu", turn);
+}
+
 static void plain(struct client *client)
 {
     enum type type = strcmp(work, "read") == 0 ? READ : WRITE;
     char payload[64];
-    size_t path = sprintf(payload, "/bench/%d/key", client->number) + 1;
-    size_t length = path + sprintf(payload + path, "a value of 24 characters");
 
-    if (type == READ)
-        length = path;
-    while ((count == 0 || client->requests < count) && now() < deadline)
-        take(client, type, payload, length);
+    while ((count == 0 || client->requests < count) && now() < deadline) {
+        size_t length = pair(payload, client->number, client->requests);
+        take(client, type, payload, type == READ ? strlen(payload) + 1 : length);
+    }
 }
 
 static bool is_plain(void)
@@ -264,11 +270,8 @@ static void prepare(struct client *client)
         run(client, STEPS(BUILD));
         return;
     }
-    for (unsigned number = 0; number < clients; number++) {
-        size_t length = sprintf(payload, "/bench/%u/key", number) + 1;
-        length += sprintf(payload + length, "a value of 24 characters");
-        take(client, WRITE, payload, length);
-    }
+    for (unsigned number = 0; number < clients; number++)
+        take(client, WRITE, payload, pair(payload, number, 0));
 }
 
 static void add(struct tally *sum, const struct tally *tally)

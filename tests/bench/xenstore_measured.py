@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tests.bench.xenstore_load import Load
 
-OURS, OCAML, C = "jitsu", "oxenstored", "C xenstored"
+OURS, OURS_KEPT, OCAML, C = "jitsu", "jitsu --state", "oxenstored", "C xenstored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,15 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """One way for ours to keep what was answered: `options` of the command line, none for not at all."""
+
+    options: str
+    writes: Sequence[Plain]
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """All of it; `builds` is how many domains each client built in a run of `shapes`."""
 
@@ -59,3 +68,4 @@ class Measured:
     """One sequence for each client."""
     plain: Sequence[Plain]
     memory: Sequence[Memory]
+    policies: Sequence[Policy]

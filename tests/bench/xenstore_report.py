@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.xenstore_load import SHAPES
-from tests.bench.xenstore_measured import OCAML, OURS, Measured, Memory, Plain, Run
+from tests.bench.xenstore_measured import OCAML, OURS, OURS_KEPT, Memory, Plain, Policy, Run
 
 RETRIES_OF_TEARDOWNS = 100 / 1600
 """Of those in `libxl` by the most clients."""
@@ -15,12 +15,8 @@ WIDTH = 130
 """Characters, wherever this is printed: rich would cut figures to fit 80."""
 
 
-def show(measured: Measured) -> None:
-    """Print all of them."""
-    console = Console(highlight=False, width=WIDTH)
-    for shape in SHAPES:
-        console.print(_shape(shape, [run for run in measured.shapes if run.load.work == shape], measured.builds))
-    console.print(_at_once(measured.crowds), _plain(measured.plain), _memory(measured.memory), _aims(measured))
+def console() -> Console:
+    return Console(highlight=False, width=WIDTH)
 
 
 def _table(title: str, *columns: str, left: int) -> Table:
@@ -31,7 +27,8 @@ def _table(title: str, *columns: str, left: int) -> Table:
     return table
 
 
-def _shape(shape: str, runs: Sequence[Run], builds: int) -> Table:
+def shapes(shape: str, runs: Sequence[Run], builds: int) -> Table:
+    """One shape: retries, seconds, processor time of each daemon with each number of clients."""
     titles = ("seconds", "x oxenstored", "EAGAIN builds", "teardowns", "worst", "us CPU/request", "done")
     table = _table(f"{shape}: {builds} builds and teardowns by each client", "daemon", "clients", *titles, left=1)
     for run in runs:
@@ -61,7 +58,8 @@ def _last_of(run: Run, runs: Sequence[Run]) -> Run:
     return [other for other in runs if other.load.clients == run.load.clients][-1]
 
 
-def _at_once(crowds: Sequence[Run]) -> Table:
+def at_once(crowds: Sequence[Run]) -> Table:
+    """The figures of the picture."""
     clients = sorted({run.load.clients for run in crowds})
     title = "Sequences at once, one by each client: seconds"
     table = _table(title, "shape", "daemon", *(f"{number:,}" for number in clients), left=2)
@@ -74,7 +72,8 @@ def _at_once(crowds: Sequence[Run]) -> Table:
     return table
 
 
-def _plain(figures: Sequence[Plain]) -> Table:
+def plain(figures: Sequence[Plain]) -> Table:
+    """How many a second, and what each costs the daemon."""
     kinds = list(dict.fromkeys((figure.work, figure.clients) for figure in figures))
     titles = (f"{work}, {clients} client{'s' * (clients > 1)}" for work, clients in kinds)
     title = "Plain requests a second (CPU us/request; x oxenstored's requests a second)"
@@ -93,7 +92,8 @@ def _plain(figures: Sequence[Plain]) -> Table:
     return table
 
 
-def _memory(figures: Sequence[Memory]) -> Table:
+def memory(figures: Sequence[Memory]) -> Table:
+    """What a daemon takes without domains and with many."""
     counts = sorted({figure.domains for figure in figures})
     titles = (f"{what}, {count:,} domains" for count in counts for what in ("RSS KiB", "PSS KiB"))
     table = _table("Memory", "daemon", *titles, "KiB a domain", left=1)
@@ -104,16 +104,35 @@ def _memory(figures: Sequence[Memory]) -> Table:
     return table
 
 
-def _aims(measured: Measured) -> Table:
+def keeping(policies: Sequence[Policy]) -> Table:
+    """Ours without a file and with each policy for it."""
+    kinds = [f"writes/s by {figure.clients}" for figure in policies[0].writes]
+    titles = (*kinds, "CPU us/write", "seconds", "CPU us/request", "x no --state")
+    run = policies[0].run.load
+    what = f"{run.clients} clients with {run.count} builds and teardowns each, shape {run.work}"
+    table = _table(f"What keeping costs: plain writes, and {what}", "ours with", *titles, left=1)
+    for policy in policies:
+        table.add_row(
+            policy.options,
+            *(f"{figure.per_second:,.0f}" for figure in policy.writes),
+            " / ".join(f"{figure.cpu_us:.1f}" for figure in policy.writes),
+            f"{policy.run.load.seconds:.2f}",
+            f"{policy.run.cpu_us:.1f}",
+            f"{policy.run.load.seconds / run.seconds:.2f}",
+        )
+    return table
+
+
+def aims(all_runs: Sequence[Run], builds: int) -> Table:
     """Each aim with what ours came to, and oxenstored."""
-    table = _table("Aims", "what", "aim", OURS, OCAML, left=1)
-    counts = sorted({run.load.clients for run in measured.shapes})
+    table = _table("Aims", "what", "aim", OURS, OURS_KEPT, OCAML, left=1)
+    counts = sorted({run.load.clients for run in all_runs})
     most = counts[-1]
 
     def row(shape: str, what: str, aim: float, figure: Callable[[Sequence[Run]], float], form: str = ",.0f") -> None:
         cells = []
-        for daemon in (OURS, OCAML):
-            came_to = figure([run for run in measured.shapes if (run.daemon, run.load.work) == (daemon, shape)])
+        for daemon in (OURS, OURS_KEPT, OCAML):
+            came_to = figure([run for run in all_runs if (run.daemon, run.load.work) == (daemon, shape)])
             missed = "" if came_to <= aim or daemon == OCAML else "missed: "
             cells.append(f"{missed}{came_to:{form}}")
         table.add_row(f"{shape}: {what}", f"{aim:{form}}", *cells)
@@ -121,7 +140,7 @@ def _aims(measured: Measured) -> Table:
     def slower(clients: Sequence[int]) -> Callable[[Sequence[Run]], float]:
         def ratio(runs: Sequence[Run]) -> float:
             those = [run for run in runs if run.load.clients in clients]
-            theirs = [_like(run, measured.shapes) for run in those]
+            theirs = [_like(run, all_runs) for run in those]
             return sum(run.load.seconds for run in those) / sum(run.load.seconds for run in theirs)
 
         return ratio
@@ -129,7 +148,7 @@ def _aims(measured: Measured) -> Table:
     def of_teardowns(runs: Sequence[Run]) -> int:
         return sum(run.load.teardowns.retries for run in runs if run.load.clients == most)
 
-    teardowns = most * measured.builds
+    teardowns = most * builds
     row("none", "EAGAIN of all", 0, lambda runs: sum(_retries(run) for run in runs))
     row("libxl", "EAGAIN of builds", 0, lambda runs: sum(run.load.builds.retries for run in runs))
     row("libxl", f"EAGAIN of {teardowns:,} teardowns by {most}", RETRIES_OF_TEARDOWNS * teardowns, of_teardowns)
