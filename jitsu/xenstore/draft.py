@@ -28,8 +28,10 @@ class Own:
 class Draft(View):
     """A pinned moment and, over it, changes of one's own that nobody else sees."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, *, counting: bool) -> None:
+        """With `counting`, it is known what the draft adds to the nodes of each domain: quotas ask for that."""
         self.tree = tree
+        self._counting = counting
         self.moment = tree.pin()
         self.absent: dict[str, None] = {}
         self.present: dict[str, None] = {}
@@ -171,7 +173,8 @@ class Draft(View):
     def write(self, path: str, value: bytes) -> None:
         own = self._mine(path)
         self._owe(own.node.perms.owner, 0, len(value) - len(own.node.value))
-        own.node = own.node._replace(value=value)
+        old = own.node
+        own.node = Node(value, old.perms, old.born, old.valued, old.permitted)
         own.valued = True
         self._touch(path)
 
@@ -180,7 +183,8 @@ class Draft(View):
         size = len(path) + len(own.node.value)
         self._owe(own.node.perms.owner, -1, -size)
         self._owe(perms.owner, 1, size)
-        own.node = own.node._replace(perms=perms)
+        old = own.node
+        own.node = Node(old.value, perms, old.born, old.valued, old.permitted)
         own.permitted = True
         self._touch(path)
 
@@ -215,6 +219,8 @@ class Draft(View):
 
     def _forget(self, path: str) -> None:
         """Everything of one's own at a path and below it, as it is removed. (Not recursive: paths may be deep.)"""
+        if not self.own and not self._counting:
+            return  # what was dropped from directories in it is asked for no more
         stack = [path]
         everything: list[str] = []
         while stack:
@@ -258,6 +264,8 @@ class Draft(View):
         self._changes += 1
 
     def _owe(self, owner: int, count: int, size: int) -> None:
+        if not self._counting:
+            return
         self.balance[owner] = self.balance.get(owner, 0) + count
         self.heavier[owner] = self.heavier.get(owner, 0) + size
 

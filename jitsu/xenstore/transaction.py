@@ -80,7 +80,7 @@ class Transaction:
 
     def __init__(self, tree: Tree, who: Caller, *, strict: bool = False) -> None:
         self.who = who
-        self.draft = Draft(tree)
+        self.draft = Draft(tree, counting=who.domid != 0)
         self.log: list[tuple[Request, bytes | str]] = []
         self.doom = ""
         """The error with which it will end whatever else is asked, or nothing."""
@@ -151,7 +151,7 @@ class Transaction:
 
     def _replayed(self) -> Draft | None:
         """The draft that the same requests make now; None if any is answered otherwise."""
-        fresh = Draft(self._tree)
+        fresh = Draft(self._tree, counting=self.who.domid != 0)
         for request, given in self.log:
             if answer(fresh, self.who, request) != given:
                 fresh.close()
