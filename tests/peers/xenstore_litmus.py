@@ -391,4 +391,57 @@ told-at-commit: watchers hear of what a transaction changed when it is committed
     W events -> -
     T commit
     W events -> /r/a | /r/a | /r/a /r/a /r/gone /r/gone
+
+missing-below: a name is missing because its parent is, and another makes the parent: it is missing still
+    db mkdir /r
+    T start
+    U start
+    T read /n/x -> ENOENT
+    T write /r/t 1
+    U mkdir /n
+    U commit
+    T commit -> OK | EAGAIN | OK
+
+permissions-seen: permissions are read, and another sets them
+    db write /p 1
+    T start
+    U start
+    T perms /p -> n0
+    T write /t 1
+    U chmod /p n0 r3
+    U commit
+    T commit -> EAGAIN
+
+permissions-not-seen: a value is read whose permissions another sets
+    db write /p 1
+    T start
+    U start
+    T read /p -> 1
+    T write /t 1
+    U chmod /p n0 r3
+    U commit
+    T commit -> OK | EAGAIN | OK
+
+grandchild: a directory is listed, and another removes what is below its child
+    db write /r/a/x 1
+    T start
+    U start
+    T ls /r -> a
+    T write /t 1
+    U rm /r/a/x
+    U commit
+    T commit -> OK
+
+order-seen: a directory is listed, and another moves a name to its end
+    db write /r/a 1
+    db write /r/b 1
+    T start
+    U start
+    T ls /r -> a b
+    T write /t 1
+    U rm /r/a
+    U write /r/a 1
+    U commit
+    T commit -> EAGAIN | EAGAIN | OK
+    db ls /r -> b a | b a | a b
 """)
