@@ -18,7 +18,7 @@ from jitsu.daemon.control import SOCKET_NAME
 from jitsu.domains.console_files import users_in
 from jitsu.domains.qemu_adoption import pidfd_of, survivors
 from jitsu.domains.qemu_arguments import Identity
-from jitsu.domains.qemu_process import FILE_KINDS
+from jitsu.domains.qemu_process import files_in
 from jitsu.errors import DomainError, HostError
 from jitsu.network.bridge import bridges_of_ours, remove_link
 from jitsu.network.host import sentinel_name
@@ -74,10 +74,9 @@ def _files(runtime: Path) -> Iterator[Leftover]:
     if control.exists() and str(control) not in _UNIX_SOCKETS.read_text().split():
         yield Leftover("file", str(control), "nobody listens on it", partial(_unlink, control))
     domains = runtime / "domains"
-    for path in sorted(domains.iterdir()) if domains.is_dir() else ():
-        domid, _, kind = path.name.partition(".")
-        if domid.isdecimal() and kind.partition(".")[0] in (*FILE_KINDS, "console"):
-            yield Leftover("file", str(path), f"of domain {domid}", partial(_unlink, path))
+    consoles = ((int(path.name.partition(".")[0]), path) for path in domains.glob("[0-9]*.console.*"))
+    for domid, path in sorted((*files_in(domains), *consoles)) if domains.is_dir() else ():
+        yield Leftover("file", str(path), f"of domain {domid}", partial(_unlink, path))
 
 
 def _unlink(path: Path) -> None:

@@ -26,7 +26,7 @@ from jitsu.domains.libvirt_connection import LibvirtConnection
 from jitsu.domains.libvirt_process import LibvirtProcess, process_of
 from jitsu.domains.libvirt_xml import DOMAIN_TYPES, METADATA, RESTING, domain_xml, identity_in, plug_commands
 from jitsu.domains.qemu_arguments import Identity
-from jitsu.domains.qemu_process import FILE_KINDS, DomainFiles, connect
+from jitsu.domains.qemu_process import DomainFiles, connect, remove_dead_files
 from jitsu.domains.qemu_spec import check_spec
 from jitsu.errors import DomainError, HostError
 
@@ -145,10 +145,7 @@ class LibvirtDriver:
         """Take over the domains of this instance that libvirt runs; end those that were not finished."""
         found = await self._libvirt.call(f"instance {self._instance}", self._domains)
         taken = await asyncio.gather(*(self._adopt(each) for each in found))
-        for path in self._runtime_dir.iterdir():
-            domid, _, kind = path.name.partition(".")
-            if kind in FILE_KINDS and domid.isdecimal() and int(domid) not in self._processes:
-                path.unlink(missing_ok=True)
+        remove_dead_files(self._runtime_dir, self._processes)
         for console in list(consoles_in(self._runtime_dir)):
             if console.domid in self._processes:
                 self._consoles.began(console)
@@ -171,6 +168,8 @@ class LibvirtDriver:
     async def _build(self, spec: DomainSpec, taps: Sequence[int], *, run: bool) -> LibvirtProcess:
         kernel = recognise(spec.kernel)
         files = DomainFiles(self._runtime_dir, spec.domid)
+        if spec.store_port:
+            files.make_guest_ports()
         console = self._console(spec.service, spec.domid)
         xml = domain_xml(
             self._qemu, spec, kernel, self._instance, self._verdict.accelerator, files, console.prefix, len(taps)

@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, register_namespac
 
 from jitsu.domains.driver import DomainSpec
 from jitsu.domains.kernel import Kernel
-from jitsu.domains.qemu_arguments import MIB, READY_PORT, Identity, machine_for, nic_mac
+from jitsu.domains.qemu_arguments import MIB, READY_PORT, STORE_PORT, Identity, machine_for, nic_mac
 from jitsu.domains.qemu_process import DomainFiles
 
 METADATA = "urn:jitsu:domain:1"
@@ -50,7 +50,7 @@ def domain_xml(
 ) -> str:
     """The description of a transient domain that runs `spec` with `nics` network cards.
 
-    `files` says where the ready port listens, `console` is the prefix of the console's pipes. Raises `DomainError` as
+    `files` says where its ports listen, `console` is the prefix of the console's pipes. Raises `DomainError` as
     `machine_for` does.
     """
     register_namespace("qemu", _QEMU)
@@ -110,23 +110,27 @@ def _system(domain: Element, spec: DomainSpec, machine: str) -> None:
 
 
 def _devices(devices: Element, emulator: str, spec: DomainSpec, files: DomainFiles, console: str, *, pci: bool) -> None:
-    """The console, the ready port, and none of what libvirt would add by itself."""
+    """The console, the ports, and none of what libvirt would add by itself."""
     SubElement(devices, "emulator").text = emulator
     SubElement(devices, "controller", type="usb", model="none")
     serial = SubElement(devices, "serial", type="pipe")
     SubElement(serial, "source", path=str(console))
     SubElement(serial, "target", type="isa-serial", port="0")
-    if spec.tells_ready:
-        controller = SubElement(devices, "controller", type="virtio-serial", index="0", ports="2")
+    wanted = ((READY_PORT, files.ready, spec.tells_ready), (STORE_PORT, files.store, spec.store_port))
+    ports = [(name, path) for name, path, has in wanted if has]
+    if ports:
+        # The device's first port is kept for a console.
+        controller = SubElement(devices, "controller", type="virtio-serial", index="0", ports=str(1 + len(ports)))
         if pci:
             # On the root bus: where libvirt chooses, it adds a bridge for hot plugging.
             SubElement(controller, "address", type="pci", domain="0", bus="0", slot="2", function="0")
         else:
             SubElement(controller, "address", type="virtio-mmio")
+    for number, (name, path) in enumerate(ports, start=1):
         channel = SubElement(devices, "channel", type="unix")
-        SubElement(channel, "source", mode="bind", path=str(files.ready))
-        SubElement(channel, "target", type="virtio", name=READY_PORT)
-        SubElement(channel, "address", type="virtio-serial", controller="0", bus="0", port="1")
+        SubElement(channel, "source", mode="bind", path=path)
+        SubElement(channel, "target", type="virtio", name=name)
+        SubElement(channel, "address", type="virtio-serial", controller="0", bus="0", port=str(number))
     SubElement(devices, "memballoon", model="none")
 
 

@@ -29,12 +29,11 @@ from jitsu.domains.qemu_adoption import pidfd_of, survivors, tenant_of
 from jitsu.domains.qemu_arguments import MIB, Q35, Descriptors, Identity, machine_for, qemu_arguments
 from jitsu.domains.qemu_process import (
     DISMISSED,
-    FILE_KINDS,
-    GUEST_PORTS,
     DomainFiles,
     QemuProcess,
     connect,
     listen,
+    remove_dead_files,
     spawn,
 )
 from jitsu.domains.qemu_spec import check_spec
@@ -232,13 +231,7 @@ class QemuDriver:
             if identity.domid in users:
                 self._users.keep(identity.domid, users[identity.domid])
         taken = await asyncio.gather(*(self._adopt(pid, identity, users) for pid, identity in found.items()))
-        for path in self._runtime_dir.iterdir():
-            domid, _, kind = path.name.partition(".")
-            if kind in FILE_KINDS and domid.isdecimal() and int(domid) not in self._processes:
-                path.unlink(missing_ok=True)
-        for port in (self._runtime_dir / GUEST_PORTS).glob("*.sock"):
-            if port.stem.isdecimal() and int(port.stem) not in self._processes:
-                port.unlink(missing_ok=True)
+        remove_dead_files(self._runtime_dir, self._processes)
         for console in list(consoles_in(self._runtime_dir)):
             if console.domid in self._processes:
                 self._consoles.began(console)
@@ -293,9 +286,9 @@ class QemuDriver:
     ) -> QemuProcess:
         """Bind the sockets, connect to them, start QEMU, and watch it."""
         kernel = recognise(spec.kernel)
-        if spec.store_port:
-            self._make_guest_ports()
         files = DomainFiles(self._runtime_dir, spec.domid)
+        if spec.store_port:
+            files.make_guest_ports()
         console = ConsoleFiles(self._runtime_dir, spec.domid, spec.service)
         with ExitStack() as ours, ExitStack() as undo:
             listeners: dict[str, int] = {}
@@ -363,14 +356,6 @@ class QemuDriver:
                 await process.destroy(signal.SIGKILL)
             return None
         return process
-
-    def _make_guest_ports(self) -> None:
-        """The folder of the ports: whoever may enter it can be any guest. Raises `HostError`."""
-        folder = self._runtime_dir / GUEST_PORTS
-        try:
-            folder.mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise HostError(f"directory {folder}: {error.strerror or error}") from None
 
     def _watch(self, domain: Domain, pidfd: int, files: DomainFiles) -> QemuProcess:
         process = QemuProcess(domain, pidfd, files, self._listener, self._forget)

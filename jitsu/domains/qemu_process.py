@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +86,14 @@ class DomainFiles:
         with open(self.tenant, "w", encoding="ascii") as record:
             record.write(name)
 
+    def make_guest_ports(self) -> None:
+        """The folder of the ports to the XenStore: whoever may enter it can be any guest. Raises `HostError`."""
+        folder = os.path.dirname(self.store)
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise HostError(f"directory {folder}: {error.strerror or error}") from None
+
     def has_ready_port(self) -> bool:
         """Was the domain given a port to say `ready` on?"""
         return os.path.exists(self.ready)
@@ -108,6 +116,21 @@ class DomainFiles:
         for path in (self.qmp, self.ready, self.store, self.stderr, self.tenant):
             with suppress(FileNotFoundError):
                 os.unlink(path)
+
+
+def files_in(directory: Path) -> Iterator[tuple[int, Path]]:
+    """The files of domains that lie there, each with its domid; not those of consoles. Raises `OSError`."""
+    for path in (*directory.iterdir(), *(directory / GUEST_PORTS).glob("*.sock")):
+        domid, _, kind = path.name.partition(".")
+        if kind in (*FILE_KINDS, "sock") and domid.isdecimal():
+            yield int(domid), path
+
+
+def remove_dead_files(directory: Path, living: Container[int]) -> None:
+    """Remove the files of all domains but these. Raises `OSError`."""
+    for domid, path in files_in(directory):
+        if domid not in living:
+            path.unlink(missing_ok=True)
 
 
 def listen(path: str) -> socket.socket:

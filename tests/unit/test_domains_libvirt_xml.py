@@ -30,6 +30,7 @@ STOCK = replace(
 CASES = {
     "unikernel": (SPEC, KernelFormat.PVH_ELF, "tcg", 1),
     "unikernel-on-kvm": (SPEC, KernelFormat.PVH_ELF, "kvm", 1),
+    "unikernel-with-the-store": (replace(SPEC, store_port=True), KernelFormat.PVH_ELF, "kvm", 1),
     "vmlinux": (replace(SPEC, initrd=Path("/srv/initrd")), KernelFormat.VMLINUX, "tcg", 0),
     "stock-linux": (STOCK, KernelFormat.BZIMAGE, "kvm", 2),
     "stock-linux-that-tells": (replace(STOCK, tells_ready=True), KernelFormat.BZIMAGE, "tcg", 1),

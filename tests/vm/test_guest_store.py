@@ -22,12 +22,14 @@ import pytest
 from jitsu.domains.accelerator import Verdict, choose_accelerator
 from jitsu.domains.console_keeper import ConsoleKeeper
 from jitsu.domains.driver import Domain, DomainEvent, DomainSpec, Happening
+from jitsu.domains.libvirt import LibvirtDriver
 from jitsu.domains.qemu import QemuDriver
 from jitsu.domains.qemu_adoption import survivors
 from jitsu.domains.qemu_process import GUEST_PORTS
 from jitsu.xenstore.client import StoreClient
 from jitsu.xenstore.wire import Message, Parser, StoreError, Type
 from tests.peers.xenstore_daemons import debian, with_debian_libraries
+from tests.vm.libvirt_host import LibvirtHost
 from tests.vm.wires import GUEST, Tap, status
 
 pytestmark = pytest.mark.usefixtures("private_network")
@@ -220,6 +222,24 @@ async def test_a_guest_outlives_its_store(host: Host, keeps_state: bool) -> None
             wake, clock = a_wake()
             await store.write("/local/domain/7/data/jitsu/control/wake", wake.encode())
             words = await ready(store, 7, lambda words, clock=clock: words[2:] == [clock])
+
+
+async def test_a_guest_of_libvirts_has_the_store_too(host: Host, libvirt: LibvirtHost) -> None:
+    host.start_store()
+    verdict = Verdict("tcg", "for a test")
+    driver = LibvirtDriver(libvirt.uri, INSTANCE, host.run, host.keeper, verdict, host.events.append)
+    await driver.open()
+    try:
+        async with await host.client() as store:
+            await host.introduce(store, 7, **CONFIG)
+            with Tap(7) as tap:
+                domain = await driver.launch(host.spec(7, tells_ready=True), [tap.fd])
+            assert (await ready(store, 7))[0] == "stored"
+            assert status(7)[0]["name"] == "stored"
+            await driver.destroy(domain)
+        assert list((host.run / GUEST_PORTS).iterdir()) == []
+    finally:
+        await driver.close()
 
 
 @pytest.mark.parametrize("tells_ready", [False, True], ids=["store", "store and ready port"])

@@ -10,6 +10,7 @@ import pytest
 
 from jitsu.demo.client import Client
 from jitsu.demo.stage import ZONE, Stage, interface_names
+from jitsu.domains.qemu_process import GUEST_PORTS
 from jitsu.network.host import sentinel_name
 from tests.vm.witness import monitors
 
@@ -35,6 +36,9 @@ def test_what_a_killed_daemon_left_is_found_and_removed(stage: Stage, client: Cl
     for name, alias in (("dead0", "jitsu:dead"), ("alive0", "jitsu:alive"), ("other0", "")):
         subprocess.run(["ip", "link", "add", name, "type", "bridge"], check=True)
         subprocess.run(["ip", "link", "set", name, "alias", alias], check=True)
+    port = stage.config.daemon.runtime / "domains" / GUEST_PORTS / "1.sock"
+    port.parent.mkdir(exist_ok=True)
+    port.touch()
     found = gc(stage, "-o", "json")
     assert {(each["kind"], each["name"]) for each in found if each["kind"] != "file"} == {
         ("guest", "www"),
@@ -52,5 +56,6 @@ def test_what_a_killed_daemon_left_is_found_and_removed(stage: Stage, client: Cl
     assert {"alive0", "other0"} <= set(interface_names())
     assert gc(stage) == f"nothing of {instance} is left over\n"
     assert not list(Path(stage.config.daemon.runtime).rglob("*.qmp"))
+    assert not port.exists()
     stage.start_daemon()
     assert client.by_name(f"www.{ZONE}").status == 200
