@@ -26,12 +26,14 @@ class Own:
 
 
 class Draft(View):
-    """A pinned moment and, over it, changes of one's own that nobody else sees."""
+    """A pinned moment and, over it, changes of one's own that nobody else sees. `asker` is the domain whose draft it
+    is: how many nodes it has is part of the moment."""
 
-    def __init__(self, tree: Tree, *, counting: bool) -> None:
-        """With `counting`, it is known what the draft adds to the nodes of each domain: quotas ask for that."""
+    def __init__(self, tree: Tree, asker: int) -> None:
         self.tree = tree
-        self._counting = counting
+        self._counting = asker != 0
+        """Only domains other than 0 have quotas."""
+        self._had = {asker: tree.owned.get(asker, 0)}
         self.moment = tree.pin()
         self.absent: dict[str, None] = {}
         self.present: dict[str, None] = {}
@@ -48,6 +50,8 @@ class Draft(View):
         """What was written, created, permitted or removed by name, in the order of the first time."""
         self.relisted: set[str] = set()
         """Directories whose names change."""
+        self.made = 0
+        """How many nodes were created, those included that were removed again."""
         self._added: dict[str, dict[str, None]] = {}
         self._dropped: dict[str, set[str]] = {}
         self.balance: dict[int, int] = {}
@@ -87,7 +91,7 @@ class Draft(View):
         return self.tree.names_at(path, self.moment)[1] + self._changes
 
     def owned(self, domid: int) -> int:
-        return self.tree.owned.get(domid, 0) + self.balance.get(domid, 0)
+        return self._had[domid] + self.balance.get(domid, 0)
 
     def weight(self, domid: int) -> int:
         return self.tree.weight.get(domid, 0) + self.heavier.get(domid, 0)
@@ -95,7 +99,15 @@ class Draft(View):
     def restricted(self, path: str) -> list[tuple[str, Node]]:
         # That there are no others is no single fact of the tree.
         self.uncertain = True
-        return super().restricted(path)
+        found = []
+        stack = [path]
+        while stack:
+            path = stack.pop()
+            node = self.node(path)
+            if node is not None and node.perms.restricted:
+                found.append((path, node))
+            stack += [f"{path}/{name}" for name in self.names(path)]
+        return found
 
     def reaches(self, limit: int) -> bool:
         """Were `limit` different nodes looked at or changed?"""
@@ -192,6 +204,7 @@ class Draft(View):
         now = self.moment
         self.own[path] = Own(Node(value, perms, now, now, now), created=True)
         self._owe(perms.owner, 1, len(path) + len(value))
+        self.made += 1
         above, name = parent_of(path), name_of(path)
         self._added.setdefault(above, {})[name] = None
         self.relisted.add(above)

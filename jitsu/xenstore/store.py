@@ -118,9 +118,12 @@ class Store:
         peer.transactions.clear()
 
     def retarget(self) -> None:
-        """Domains have other targets now: their connections are to know."""
+        """Domains have other targets now: their connections are to know, and transactions that began before."""
+        self.tree.begin()
         for peer in self.peers:
             peer.caller = self._caller(peer.domid)
+            for transaction in peer.transactions.values():
+                transaction.retarget(peer.caller)
 
     # Requests
 

@@ -23,6 +23,8 @@ from jitsu.xenstore.tree import Tree
 from jitsu.xenstore.view import Event, View
 from jitsu.xenstore.wire import StoreError, Type
 
+OK = "OK"
+
 MOST_REQUESTS = 4096
 """Of one transaction of a domain that is not privileged: its log is kept and may have to be replayed."""
 
@@ -80,13 +82,14 @@ class Transaction:
 
     def __init__(self, tree: Tree, who: Caller, *, strict: bool = False) -> None:
         self.who = who
-        self.draft = Draft(tree, counting=who.domid != 0)
+        self.draft = Draft(tree, who.domid)
         self.log: list[tuple[Request, bytes | str]] = []
         self.doom = ""
         """The error with which it will end whatever else is asked, or nothing."""
         self.size = 0
         """Bytes that are remembered of it."""
         self._tree = tree
+        self._who_now = who
         self._strict = strict
         self._effort = 0
 
@@ -97,6 +100,10 @@ class Transaction:
         """Whatever is asked now, it has to be begun again."""
         self.draft.close()
         self.doom = "EAGAIN"
+
+    def retarget(self, who: Caller) -> None:
+        """Its client has other rights from this commit on. What it asked before it would ask with these now."""
+        self._who_now = who
 
     def fail(self, errno: str) -> None:
         """A request of it was answered with an error: of a strict one, the first decides."""
@@ -128,12 +135,7 @@ class Transaction:
         """Move forward to the store as it is, if all that was answered is still true. Says whether that is so."""
         if self._tree.commit == self.draft.moment:
             return True
-        fresh = self._replayed()
-        if fresh is None:
-            return False
-        self.draft.close()
-        self.draft = fresh
-        return True
+        return self._replay() == OK
 
     def commit(self) -> list[Event]:
         """Bring it into effect: what happened to which nodes. Raises `StoreError` EAGAIN, ENOSPC for a quota, or what
@@ -142,21 +144,34 @@ class Transaction:
             raise StoreError(self.doom, "a request of this transaction failed")
         if not self.has_written:
             return []
-        if not self.draft.holds() and not self.advance():
-            raise StoreError("EAGAIN", "what this transaction saw has changed", hint="begin it again")
+        if not self._holds() and (verdict := self._replay()) != OK:
+            raise StoreError(verdict, "what this transaction saw has changed", hint="begin it again")
         if self.who.domid:
             self._afforded()
         self._tree.begin()
         return self.draft.apply()
 
-    def _replayed(self) -> Draft | None:
-        """The draft that the same requests make now; None if any is answered otherwise."""
-        fresh = Draft(self._tree, counting=self.who.domid != 0)
+    def _holds(self) -> bool:
+        """Would replay come out the same, by what is known without it?"""
+        if self.who != self._who_now or not self.draft.holds():
+            return False
+        # Others may have used up the quota; and what is removed now may be less than what there was to remove.
+        domid = self.who.domid
+        return not self.who.quotas.exceeded("nodes", domid, self._tree.owned.get(domid, 0) + self.draft.made)
+
+    def _replay(self) -> str:
+        """Ask the same now. If every answer is what it was, the draft is that of now, and OK; else EAGAIN, or ENOSPC
+        or ENOMEM where the first that is another is that for lack of room."""
+        fresh = Draft(self._tree, self.who.domid)
         for request, given in self.log:
-            if answer(fresh, self.who, request) != given:
+            now = answer(fresh, self._who_now, request)
+            if now != given:
                 fresh.close()
-                return None
-        return fresh
+                return now if now in ("ENOSPC", "ENOMEM") else "EAGAIN"
+        self.draft.close()
+        self.draft = fresh
+        self.who = self._who_now
+        return OK
 
     def _is_behind(self, request: Request) -> bool:
         """Would the answer come from the past? Then it could be true no longer when the transaction ends."""
@@ -173,11 +188,8 @@ class Transaction:
         return False
 
     def _afforded(self) -> None:
-        """Quotas as they are at the end, when others have made nodes too. Raises `StoreError` ENOSPC, ENOMEM."""
+        """Memory as it is at the end, when others have made nodes too. Raises `StoreError` ENOMEM."""
         who, tree = self.who, self._tree
-        more = self.draft.balance.get(who.domid, 0)
-        if more > 0 and who.quotas.exceeded("nodes", who.domid, tree.owned.get(who.domid, 0) + more):
-            raise StoreError("ENOSPC", f"domain {who.domid} has as many nodes as it may")
         for owner, more in self.draft.heavier.items():
             besides = who.besides() if owner == who.domid else 0
             if more > 0 and who.quotas.exceeded("memory", owner, tree.weight.get(owner, 0) + besides + more):

@@ -55,9 +55,7 @@ class View:
 
     def restricted(self, path: str) -> list[tuple[str, Node]]:
         """The restricted directories at a path and below it."""
-        inside = path + "/"
-        found = ((each, self.node(each)) for each in self.tree.restricted if each == path or each.startswith(inside))
-        return [(each, node) for each, node in found if node is not None and node.perms.restricted]
+        raise NotImplementedError
 
     def nearest(self, path: str) -> tuple[str, Node, str]:
         """For a path that is not there: the nearest one above that is, its node, and the first that is missing."""
@@ -119,6 +117,10 @@ class Present(View):
 
     def weight(self, domid: int) -> int:
         return self.tree.weight.get(domid, 0)
+
+    def restricted(self, path: str) -> list[tuple[str, Node]]:
+        inside = path + "/"
+        return [(each, self.tree[each]) for each in self.tree.restricted if each == path or each.startswith(inside)]
 
     def write(self, path: str, value: bytes) -> None:
         self.tree.write(path, value)
