@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jitsu.config.hours import Hours, read_hours, within
@@ -84,6 +84,7 @@ def test_any_of_several_counts_and_none_of_none() -> None:
     assert not within([], MONDAY)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1439), st.integers(1, 1440), st.sets(st.integers(0, 6)))
 def test_a_week_has_as_many_minutes_of_them_as_is_written(begin: int, length: int, days: set[int]) -> None:
     hours = Hours(frozenset(days), begin, begin + length)
