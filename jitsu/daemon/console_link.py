@@ -8,29 +8,17 @@ import asyncio
 import json
 import logging
 import os
-import signal
 import sys
-import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from jitsu.daemon.companion import Companion
 from jitsu.daemon.consoled import SOCKET_NAME
 from jitsu.domains.console_files import ConsoleFiles
-from jitsu.domains.qemu_process import spawn
-from jitsu.errors import JitsuError
 
 log = logging.getLogger(__name__)
-
-PATIENCE = 5.0
-"""Seconds in which a consoled that was started must answer, in which systemd must have started its own again, and
-in which one that was told to end must have."""
-
-SHORTEST_BACKOFF, LONGEST_BACKOFF, SHORT_LIFE = 0.1, 5.0, 1.0
-"""Seconds before a consoled is started again that did not live for `SHORT_LIFE` seconds; they double. What guests print
-meanwhile waits in their pipes."""
 
 TELL_AFTER = 0.1
 """Seconds after a guest's start at which consoled is told: its work there is not on the way to the first answer."""
@@ -44,23 +32,24 @@ class ConsoleLink:
 
     def __init__(self, runtime: Path, state: Path) -> None:
         self._path = runtime / SOCKET_NAME
-        self._command = [sys.executable, "-P", "-m", "jitsu.daemon.consoled", str(runtime), str(state)]
-        self._complaints = state / "consoled.log"
+        self._consoled = Companion(
+            "consoled",
+            [sys.executable, "-P", "-m", "jitsu.daemon.consoled", str(runtime), str(state)],
+            state / "consoled.log",
+            absent=(ConnectionRefusedError, FileNotFoundError),
+        )
         self._held: dict[ConsoleFiles, int] = {}
         self._ended: dict[ConsoleFiles, str] = {}
         self._answers: deque[Callable[[Any], None]] = deque()
         self._writer: asyncio.StreamWriter | None = None
-        self._process = -1
-        self._attached = True
-        self._ending = False
-        self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.pid: int | None = None
         """The process that keeps the consoles; None while there is none."""
 
     def start(self) -> None:
         """Begin to talk with consoled, from now on until `close`."""
-        self._task = asyncio.create_task(self._keep())
+        lost = "what guests print waits in their pipes until there is another"
+        self._task = asyncio.create_task(self._consoled.keep(self._dial, self._talk, lost))
 
     def began(self, console: ConsoleFiles) -> None:
         self._hold(console)
@@ -82,36 +71,33 @@ class ConsoleLink:
         self._say("ended", console, why=why)
 
     async def heard_out(self, service: str) -> None:
-        """Wait until nothing is left to be said of a service whose guests are gone, for PATIENCE seconds at most."""
-        await self._until(lambda: all(console.service != service for console in self._held), PATIENCE)
+        """Wait until nothing is left to be said of a service whose guests are gone, for some seconds at most."""
+        await self._consoled.until(lambda: all(console.service != service for console in self._held))
 
     async def close(self) -> None:
         """Let consoled take in the last words, tell it to end if it is ours, and see that nothing is left of it."""
+        consoled = self._consoled
         if self._task is not None:
-            await self._until(lambda: not self._ended, PATIENCE)
+            await consoled.until(lambda: not self._ended)
             if self._writer is not None:
                 self._request({"do": "end"}, self._told_to_end)
-                await self._until(lambda: self._writer is None or not self._answers, PATIENCE)
-                if self._ending:
-                    await self._until(lambda: self._writer is None and self._process < 0, PATIENCE)
+                await consoled.until(lambda: self._writer is None or not self._answers)
+                if consoled.leaving:
+                    await consoled.until(lambda: self._writer is None and not consoled.watched)
             unheard = self.pid is None
             self._task.cancel()
             await asyncio.wait([self._task])
-            if self._process >= 0 and unheard:
+            if unheard:
                 # One that never answered.
-                await self._put_down()
-        self._forget_process()
+                await consoled.put_down()
+        consoled.forget()
         for console in list(self._ended):
             console.unlink()
         for console in list(self._held):
             self._release(console)
 
-    async def _put_down(self) -> None:
-        signal.pidfd_send_signal(self._process, signal.SIGTERM)
-        await self._until(lambda: self._process < 0, PATIENCE)
-
     def _told_to_end(self, ends: Any) -> None:
-        self._ending = ends is True
+        self._consoled.leaving = ends is True
 
     # Holding on to pipes
 
@@ -144,25 +130,12 @@ class ConsoleLink:
             self._writer.write(json.dumps(request).encode() + b"\n")
             self._answers.append(answered)
 
-    async def _keep(self) -> None:
-        backoff = SHORTEST_BACKOFF
-        while True:
-            begin = time.monotonic()
-            try:
-                await self._talk(*await self._connect())
-            except (OSError, ValueError) as error:
-                log.error("consoled: %s", error)
-            if self._ending:
-                return
-            log.warning("consoled is gone; what guests print waits in their pipes until there is another")
-            if time.monotonic() - begin < SHORT_LIFE:
-                await asyncio.sleep(backoff)
-                backoff = min(backoff * 2, LONGEST_BACKOFF)
-            else:
-                backoff = SHORTEST_BACKOFF
+    async def _dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_unix_connection(self._path)
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _talk(self, streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
         """Tell consoled of everything, and hear its answers until it is gone. Raises OSError or ValueError."""
+        reader, writer = streams
         self._writer = writer
         try:
             self._request({"do": "daemon"}, self._greeted)
@@ -176,7 +149,7 @@ class ConsoleLink:
             self.pid, self._writer = None, None
             self._answers.clear()
             writer.close()
-            self._news.set()
+            self._consoled.news.set()
 
     def _hear(self, line: bytes) -> None:
         answer = json.loads(line)
@@ -184,75 +157,9 @@ class ConsoleLink:
         if not answer["ok"]:
             log.error("consoled: %s", answer["error"]["message"])
         answered(answer.get("result"))
-        self._news.set()
+        self._consoled.news.set()
 
     def _greeted(self, status: Any) -> None:
-        self.pid, self._attached = int(status["pid"]), bool(status["attached"])
-        if self._process < 0:
-            # Another daemon's, or systemd's: it is watched all the same.
-            with suppress(ProcessLookupError):
-                self._watch(os.pidfd_open(self.pid))
+        self.pid = int(status["pid"])
+        self._consoled.greet(self.pid, ours=bool(status["attached"]))
         log.info("consoled (process %d) keeps the consoles", self.pid)
-
-    # Starting it
-
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to consoled, which is started if need be. Raises OSError with what stands against it."""
-        if not self._attached:
-            # Its supervisor will start it again; if not, one of our own is better than none.
-            with suppress(TimeoutError):
-                return await self._answering()
-            self._attached = True
-        with suppress(ConnectionRefusedError, FileNotFoundError):
-            return await asyncio.open_unix_connection(self._path)
-        try:
-            self._start()
-            return await self._answering()
-        except (JitsuError, TimeoutError) as error:
-            raise OSError(f"cannot be started: {error or 'it does not answer'}") from error
-
-    async def _answering(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Wait until somebody listens. Raises TimeoutError, or OSError with the last words of one that ended."""
-        ours = self._process >= 0
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                with suppress(ConnectionRefusedError, FileNotFoundError):
-                    return await asyncio.open_unix_connection(self._path)
-                if ours and self._process < 0:
-                    raise OSError(f"cannot be started: {_last_line(self._complaints)}")
-                await asyncio.sleep(0.02)
-
-    def _start(self) -> None:
-        self._complaints.parent.mkdir(parents=True, exist_ok=True)
-        _, pidfd = spawn(self._command, [], str(self._complaints))
-        self._watch(pidfd)
-
-    def _watch(self, pidfd: int) -> None:
-        self._process = pidfd
-        asyncio.get_running_loop().add_reader(pidfd, self._forget_process)
-
-    def _forget_process(self) -> None:
-        """Collect the process if it has ended and was ours; one that lives is let go."""
-        if self._process >= 0:
-            pidfd, self._process = self._process, -1
-            asyncio.get_running_loop().remove_reader(pidfd)
-            with suppress(ChildProcessError):
-                os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
-            os.close(pidfd)
-            self._news.set()
-
-    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
-        """Wait until it is so, for so many seconds at most."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while not condition():
-                    self._news.clear()
-                    await self._news.wait()
-
-
-def _last_line(path: Path) -> str:
-    try:
-        said = path.read_text(errors="replace").strip().splitlines()
-    except OSError:
-        return ""
-    return next((line for line in reversed(said) if not line.startswith(" hint:")), "it said nothing")

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from jitsu.daemon import console_link
+from jitsu.daemon import companion, console_link
 from jitsu.daemon.console_link import ConsoleLink
 from jitsu.daemon.consoled import SOCKET_NAME
 from jitsu.domains.console_files import ConsoleFiles
@@ -213,7 +213,7 @@ async def test_one_that_cannot_begin_is_said_why_and_keeps_nobody_waiting(
     link.began(console)
     link.ended(console, "gone")
     await until(lambda: any(f"error: directory {board.state}/console: " in r.message for r in caplog.records))
-    monkeypatch.setattr(console_link, "PATIENCE", 0.2)
+    monkeypatch.setattr(companion, "PATIENCE", 0.2)
     await link.close()
     assert board.left() == ["domains"]
 
