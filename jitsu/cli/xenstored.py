@@ -40,12 +40,15 @@ def command(
     """
     import logging
 
+    from jitsu.daemon.systemd import Systemd
     from jitsu.xenstore.daemon import Daemon
     from jitsu.xenstore.domains import Domains, domids
 
+    systemd = Systemd()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
     daemon = Daemon(
         path, domains=Domains(*domids(domains)), folder=folder, guest_ports=guest_ports, state=state, sync=sync
     )
+    systemd.notify("READY=1")
     click.echo(f"a XenStore on {path}")
     daemon.run()

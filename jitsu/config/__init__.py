@@ -4,7 +4,7 @@ Every finding names the file, the key and the way out. Sizes are bytes, times ar
 
     schema.py    what a configuration is
     table.py     one TOML table being read, key by key
-    sections.py  [daemon], [libvirt], [network], [dns], [limits], [warm], [metrics]
+    sections.py  [daemon], [libvirt], [xenstore], [network], [dns], [limits], [warm], [metrics]
     keys.py      the file of keys that [dns] names
     service.py   [service.NAME]
     restart.py   its restart policy
@@ -30,6 +30,7 @@ from jitsu.config.schema import (
     NetworkConfig,
     ServiceConfig,
     WarmConfig,
+    XenstoreConfig,
 )
 from jitsu.config.service import absolute
 from jitsu.config.table import Setting
@@ -50,6 +51,7 @@ __all__ = [
     "ServiceConfig",
     "Setting",
     "WarmConfig",
+    "XenstoreConfig",
     "absolute",
     "define",
     "load",

@@ -19,6 +19,7 @@ from jitsu.config.sections import (
     read_metrics,
     read_network,
     read_warm,
+    read_xenstore,
 )
 from jitsu.config.service import absolute, read_service
 from jitsu.config.table import Setting, Table, parse, parse_text, text_of
@@ -94,6 +95,7 @@ class _Reader:
         self._check_sections()
         daemon = read_daemon(self._table("daemon"))
         libvirt = read_libvirt(self._table("libvirt"))
+        xenstore = read_xenstore(self._table("xenstore"))
         network = read_network(self._table("network"))
         dns = read_dns(self._table("dns"), network)
         limits = read_limits(self._table("limits"), daemon)
@@ -105,10 +107,10 @@ class _Reader:
             claims.add(service, self._path)
             services[service.name] = service
         check_dependencies(self._path, services)
-        return Config(self._path, daemon, dns, network, limits, warm, metrics, services, libvirt)
+        return Config(self._path, daemon, dns, network, limits, warm, metrics, services, libvirt, xenstore)
 
     def _check_sections(self) -> None:
-        known = ("daemon", "libvirt", "dns", "network", "limits", "warm", "metrics")
+        known = ("daemon", "libvirt", "xenstore", "dns", "network", "limits", "warm", "metrics")
         for key in self._data:
             if key not in (*known, "service"):
                 sections = " ".join(f"[{name}]" for name in (*known, "service.NAME"))

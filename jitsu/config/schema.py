@@ -40,6 +40,13 @@ class LibvirtConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class XenstoreConfig:
+    """[xenstore]: the socket of a XenStore daemon that runs already; None: one of our own, in the runtime folder."""
+
+    socket: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DnsConfig:
     """[dns]: the zone, the addresses it is served on, the TTL of its records in seconds, this board's name as one of
     the zone's name servers (below the zone), and the other boards' names (in full) and IPv4 addresses. Other
@@ -205,6 +212,7 @@ class Config:
     metrics: MetricsConfig
     services: Mapping[str, ServiceConfig]
     libvirt: LibvirtConfig = LibvirtConfig("qemu:///system")
+    xenstore: XenstoreConfig = XenstoreConfig()
 
 
 def _stamp(path: Path) -> list[int]:

@@ -1,4 +1,4 @@
-"""[daemon], [libvirt], [network], [dns], [limits] and [warm]."""
+"""[daemon], [libvirt], [xenstore], [network], [dns], [limits], [warm] and [metrics]."""
 
 import re
 from collections.abc import Sequence
@@ -28,6 +28,7 @@ from jitsu.config.schema import (
     MetricsConfig,
     NetworkConfig,
     WarmConfig,
+    XenstoreConfig,
 )
 from jitsu.config.table import Table
 
@@ -35,6 +36,7 @@ Endpoint = tuple[str, int]
 """IP address and port."""
 
 _DRIVERS = ("qemu", "libvirt")
+_LONGEST_SOCKET = 107
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
 """useradd(8) is stricter; directory services are not."""
 
@@ -73,6 +75,16 @@ def read_libvirt(table: Table) -> LibvirtConfig:
         table.wrong("uri", f"is on another host: {uri!r}", "taps are of this host: use qemu:///system")
     table.done()
     return LibvirtConfig(uri)
+
+
+def read_xenstore(table: Table) -> XenstoreConfig:
+    text = table.text("socket", "")
+    table.done()
+    if text and not text.startswith("/"):
+        table.wrong("socket", f"cannot be {text!r}", "write an absolute path, as in /run/xenstored/socket")
+    if len(text.encode()) > _LONGEST_SOCKET:
+        table.wrong("socket", f"is too long a path: {text}", f"a unix socket's has at most {_LONGEST_SOCKET} bytes")
+    return XenstoreConfig(Path(text) if text else None)
 
 
 def read_network(table: Table) -> NetworkConfig:

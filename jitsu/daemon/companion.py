@@ -29,16 +29,18 @@ _T = TypeVar("_T")
 
 
 class Companion:
-    """`name` is what the log calls it, `command` starts it, `complaints` takes what it says before it ends. `dial`
-    connects to it, or raises one of `absent` when nobody listens."""
+    """`name` is what the log calls it, `command` starts it (None: somebody else does), `complaints` takes what it says
+    before it ends. `dial` connects to it, or raises one of `absent` when nobody listens."""
 
-    def __init__(self, name: str, command: list[str], complaints: Path, *, absent: tuple[type[Exception], ...]) -> None:
+    def __init__(
+        self, name: str, command: list[str] | None, complaints: Path, *, absent: tuple[type[Exception], ...]
+    ) -> None:
         self._name = name
         self._command = command
         self._complaints = complaints
         self._absent = absent
         self._pidfd = -1
-        self.ours = True
+        self.ours = command is not None
         """It ends with us: a daemon has started it, or will."""
         self.leaving = False
         """We need it no longer, and it has been told."""
@@ -103,6 +105,8 @@ class Companion:
 
     async def _reach(self, dial: Callable[[], Awaitable[_T]]) -> _T:
         """A connection to it; it is started if need be. Raises OSError with what stands against that."""
+        if self._command is None:
+            return await dial()
         if not self.ours:
             # Its supervisor will start it again; if not, one of our own is better than none.
             with suppress(TimeoutError):

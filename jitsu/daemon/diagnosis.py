@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jitsu.config import Config, load
 from jitsu.daemon.client import ask
@@ -161,7 +162,7 @@ def _daemon(config: Config) -> list[Finding]:
     except JitsuError as error:
         return [Finding("daemon", "note", error.message, error.hint)]
     serves = f"process {status['pid']} serves {status['zone']} on {status['accelerator']}"
-    return [Finding("daemon", "ok", serves), _consoles(config, status["consoled"])]
+    return [Finding("daemon", "ok", serves), _consoles(config, status["consoled"]), _xenstore(config, status)]
 
 
 def _consoles(config: Config, consoled: int | None) -> Finding:
@@ -169,6 +170,16 @@ def _consoles(config: Config, consoled: int | None) -> Finding:
         return Finding("consoles", "ok", f"process {consoled} keeps them")
     cure = f"see why it does not stay: {config.daemon.state / 'consoled.log'}, or journalctl -u jitsu-consoled"
     return Finding("consoles", "bad", "no consoled keeps what guests print", cure)
+
+
+def _xenstore(config: Config, status: dict[str, Any]) -> Finding:
+    path = status["xenstore"]
+    if status["xenstored"] is not None:
+        return Finding("xenstore", "ok", f"process {status['xenstored']} keeps it: {path}")
+    if config.xenstore.socket is not None:
+        return Finding("xenstore", "bad", f"no XenStore answers on {path}", "start it, or leave out [xenstore] socket")
+    cure = f"see why it does not stay: {config.daemon.state / 'xenstored.log'}, or journalctl -u jitsu-xenstored"
+    return Finding("xenstore", "bad", f"no XenStore answers on {path}", cure)
 
 
 def _ports(config: Config) -> Iterator[Finding]:

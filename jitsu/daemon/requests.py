@@ -17,6 +17,7 @@ from jitsu.daemon.console_link import ConsoleLink
 from jitsu.daemon.control import Handler, Request
 from jitsu.daemon.housekeeping import Housekeeping
 from jitsu.daemon.usage import usage_of
+from jitsu.daemon.xenstore_link import XenstoreLink
 from jitsu.domains.accelerator import Verdict
 from jitsu.errors import DaemonError
 from jitsu.events import Event, EventRecord, Events
@@ -66,12 +67,14 @@ class Requests:
         summoner: Summoner,
         housekeeping: Housekeeping,
         consoles: ConsoleLink,
+        xenstore: XenstoreLink,
         verdict: Verdict,
         reload: Callable[[str], Awaitable[Any]],
     ) -> None:
         self._summoner = summoner
         self._housekeeping = housekeeping
         self._consoles = consoles
+        self._xenstore = xenstore
         self._verdict = verdict
         self._reread = reload
 
@@ -105,6 +108,8 @@ class Requests:
         return {
             "pid": os.getpid(),
             "consoled": self._consoles.pid,
+            "xenstored": self._xenstore.pid,
+            "xenstore": str(self._xenstore.path),
             "driver": self._housekeeping.config.daemon.driver,
             "accelerator": self._verdict.accelerator,
             "accelerator_reason": self._verdict.reason,

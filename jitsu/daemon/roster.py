@@ -181,7 +181,7 @@ class Roster:
 
 def check_changeable(running: Config, wanted: Config) -> None:
     """Raises ConfigError for a key that a daemon takes on only when it starts."""
-    for section in ("daemon", "libvirt", "dns", "network", "limits", "warm", "metrics"):
+    for section in ("daemon", "libvirt", "xenstore", "dns", "network", "limits", "warm", "metrics"):
         for key in _different(getattr(running, section), getattr(wanted, section)):
             if key not in _CHANGEABLE.get(section, ()):
                 raise ConfigError(

@@ -23,6 +23,7 @@ from jitsu.daemon.record_store import SqliteRecordStore
 from jitsu.daemon.requests import Requests
 from jitsu.daemon.store import SqliteStore, intending
 from jitsu.daemon.systemd import Systemd
+from jitsu.daemon.xenstore_link import XenstoreLink
 from jitsu.daemon.zones import BoardZones
 from jitsu.directory.enquiries import Limits
 from jitsu.directory.forwarder import Forwarder
@@ -30,6 +31,7 @@ from jitsu.directory.guestbook import Guestbook
 from jitsu.directory.server import DirectoryServer, listen
 from jitsu.domains.accelerator import Verdict, choose_accelerator
 from jitsu.domains.console import erase
+from jitsu.domains.domain_store import DomainStore
 from jitsu.domains.driver import DomainEvent
 from jitsu.errors import HostError, JitsuError
 from jitsu.events import Kind
@@ -83,10 +85,13 @@ class Daemon:
             log.info("accelerator %s: %s", self._verdict.accelerator, self._verdict.reason)
             domains = runtime / "domains"
             consoles = ConsoleLink(runtime, config.daemon.state)
+            domain_store = DomainStore()
+            xenstore = XenstoreLink(config.daemon, config.xenstore, domain_store)
             limits = config.limits
             driver = await open_driver(config, domains, consoles, self._verdict, self._happened)
             stack.callback(_remove_if_empty, domains)
             stack.push_async_callback(consoles.close)
+            stack.push_async_callback(xenstore.close)
             stack.push_async_callback(driver.close)
 
             def check(service: ServiceConfig) -> None:
@@ -111,6 +116,7 @@ class Daemon:
                 config.network,
                 network,
                 driver,
+                domain_store,
                 budget,
                 doorman,
                 boot_limit=limits.boot,
@@ -146,7 +152,9 @@ class Daemon:
             )
             stack.push_async_callback(summoner.close)
             consoles.start()
+            xenstore.start()
             await summoner.adopt(await driver.adopt())
+            domain_store.adopted()
             stack.push_async_callback(directory.stop)
             await directory.start()
             sentinel.start()
@@ -175,7 +183,7 @@ class Daemon:
                 await scraped.start()
             control = ControlServer(
                 runtime / SOCKET_NAME,
-                Requests(summoner, housekeeping, consoles, self._verdict, reload).handlers(),
+                Requests(summoner, housekeeping, consoles, xenstore, self._verdict, reload).handlers(),
                 gatekeeper=Gatekeeper(config.daemon.operators, config.daemon.group),
                 events=summoner.events,
                 group=config.daemon.group,

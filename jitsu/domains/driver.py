@@ -34,6 +34,8 @@ class DomainSpec:
     fingerprint: str = ""
     store_port: bool = False
     """Whether the guest is given a port to the XenStore. The driver's domains have theirs in one folder."""
+    config: tuple[tuple[str, str], ...] = ()
+    """Who and where the guest is, as pairs of key and value: what the XenStore tells it, if it asks there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,10 @@ class Budget:
     def guests_used(self) -> int:
         return len(self._granted)
 
+    def has(self, domid: int) -> bool:
+        """Is anything granted to this domid?"""
+        return domid in self._granted
+
     def refuses(self, memory: int, vcpus: int) -> str | None:
         """Why a guest with that much memory and so many processors cannot be started now, or None: it can."""
         if len(self._granted) >= self._guests:

@@ -5,13 +5,14 @@ port. Nothing here decides which way is taken.
 """
 
 import asyncio
-import itertools
 import logging
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from jitsu.config import NetworkConfig, ServiceConfig
+from jitsu.domains.domain_record import Standing
+from jitsu.domains.domain_store import DomainStore
 from jitsu.domains.driver import Domain, Driver, Ending, Saver
 from jitsu.errors import DomainError, JitsuError
 from jitsu.network.frames import mac_bytes
@@ -23,6 +24,7 @@ from jitsu.summon.tenant import Holding, spec_of
 from jitsu.synjitsu.connections import ConnectionTable
 from jitsu.synjitsu.probe import Door, Probe
 from jitsu.trace import Trace
+from jitsu.xenstore.domains import LAST_DOMID
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +32,22 @@ log = logging.getLogger(__name__)
 class Builder:
     """Builds domains, each with what it holds on this host, and takes them apart again."""
 
-    def __init__(self, settings: NetworkConfig, network: Network, driver: Driver, budget: Budget, tasks: Tasks) -> None:
+    def __init__(
+        self,
+        settings: NetworkConfig,
+        network: Network,
+        driver: Driver,
+        store: DomainStore,
+        budget: Budget,
+        tasks: Tasks,
+    ) -> None:
         self._settings = settings
         self._network = network
         self._driver = driver
+        self._store = store
         self._budget = budget
         self._tasks = tasks
-        self._domids = itertools.count(1)
+        self._last_domid = 0
 
     @property
     def saver(self) -> Saver | None:
@@ -45,7 +56,7 @@ class Builder:
 
     def count_domids_from(self, domid: int) -> None:
         """The next domain gets this domid: those of domains that outlived an earlier daemon are not given again."""
-        self._domids = itertools.count(domid)
+        self._last_domid = domid - 1
 
     def refuses(self, service: ServiceConfig) -> str | None:
         """Why there is no room for a guest of this service now, or None."""
@@ -56,15 +67,28 @@ class Builder:
         reason = self.refuses(service)
         if reason is not None:
             raise DomainError(reason)
-        holding = Holding(next(self._domids))
+        holding = Holding(self._next_domid())
         self._budget.grant(holding.domid, service.memory, service.vcpus)
         return holding
+
+    def _next_domid(self) -> int:
+        """They go round, so that none is given again for long; more than there are have no room on any box."""
+        while True:
+            self._last_domid = self._last_domid % LAST_DOMID + 1
+            if not self._budget.has(self._last_domid):
+                return self._last_domid
 
     def adopt(self, service: ServiceConfig, domain: Domain) -> Holding:
         """What a domain that outlived an earlier daemon holds. Raises JitsuError or OSError; `let_go` of it then."""
         holding = Holding(domain.domid, domain)
         self._budget.grant(holding.domid, service.memory, service.vcpus)
+        standing = Standing.RESTING if domain.paused else Standing.BOOTING
+        self._store.began(spec_of(service, self._settings, holding.domid), standing)
         return holding
+
+    def serves(self, holding: Holding) -> None:
+        """The guest's gate is open."""
+        self._store.becomes(holding.domid, Standing.SERVING)
 
     def connect(self, service: ServiceConfig, holding: Holding, *, quiet: bool = False) -> None:
         """Make the domain's tap a port, or find that it is one, and listen on it. Raises JitsuError or OSError.
@@ -94,6 +118,7 @@ class Builder:
         try:
             with trace.span("spawn"):
                 holding.domain = await self._driver.launch(spec, [tap])
+            self._store.began(spec, Standing.TEMPLATE if template else Standing.BOOTING)
             trace.begin("boot")
             with trace.span("port"):
                 self.connect(service, holding, quiet=quiet)
@@ -106,6 +131,7 @@ class Builder:
             raise DomainError(f"domain {holding.domid}: it is not there")
         self._network.rest(holding.port)
         await self._driver.pause(holding.domain)
+        self._store.becomes(holding.domid, Standing.RESTING)
         holding.serving_since = None
         # The sentinel refuses what is left of them while the guest rests.
         holding.connections = ConnectionTable()
@@ -116,6 +142,7 @@ class Builder:
             raise DomainError(f"domain {holding.domid}: it is not there")
         with trace.span("resume"):
             await self._driver.resume(holding.domain)
+        self._store.becomes(holding.domid, Standing.BOOTING)
         trace.begin("wake")
         with trace.span("port"):
             holding.port = self._network.plug(holding.domid)
@@ -139,6 +166,7 @@ class Builder:
         holding.restored = True
         with trace.span("port"):
             holding.port = self._network.plug(holding.domid)
+        self._store.began(spec)
         with trace.span("restore"):
             # Awaited here and now: what the guest says first is reported as soon as this returns (see `Driver`).
             holding.domain = await self._saving().restore(holding.domain, spec)
@@ -214,6 +242,7 @@ class Builder:
     def let_go(self, holding: Holding) -> None:
         """Give back what a domain held that is gone, or about to be; may be called twice."""
         self._budget.release(holding.domid)
+        self._store.ended(holding.domid)
         if holding.deadline is not None:
             holding.deadline.cancel()
         if holding.probe is not None:

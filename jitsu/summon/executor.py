@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from jitsu.config import NetworkConfig, WarmConfig
+from jitsu.domains.domain_store import DomainStore
 from jitsu.domains.driver import Domain, Driver, Ending
 from jitsu.errors import JitsuError
 from jitsu.network.frames import Segment, read_segment
@@ -49,6 +50,7 @@ class Executor:
         settings: NetworkConfig,
         network: Network,
         driver: Driver,
+        store: DomainStore,
         budget: Budget,
         doorman: Doorman,
         *,
@@ -65,7 +67,7 @@ class Executor:
         self._step = step
         self._tasks = Tasks()
         self._summoning: set[str] = set()
-        self.builder = Builder(settings, network, driver, budget, self._tasks)
+        self.builder = Builder(settings, network, driver, store, budget, self._tasks)
         self.pools = Pools(self.builder, self._tasks, warm)
         self.refill = Refill(self.pools, self.builder, boot_limit=boot_limit, busy=lambda: bool(self._summoning))
         self._provision = Provision(self.builder, self.pools)
@@ -83,6 +85,7 @@ class Executor:
         if holding.port is not None and self._network.gate_unused(tenant.service.mac, holding.port) is not None:
             tenant.state = State(Phase.SERVING)
             holding.serving_since = tenant.active
+            self.builder.serves(holding)
             self.sentinel.step_aside(tenant.name)
             tenant.trace.finish("serving")
         else:
@@ -217,6 +220,7 @@ class Executor:
             return
         self.sentinel.step_aside(tenant.name)
         holding.serving_since = tenant.active = time.monotonic()
+        self.builder.serves(holding)
         self._doubt(tenant, holding)
         if tenant.held:
             with trace.span("deliver"):

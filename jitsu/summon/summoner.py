@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from jitsu.config import LimitsConfig, NetworkConfig, ServiceConfig, WarmConfig
 from jitsu.config.hours import within
 from jitsu.config.wake import wakes
+from jitsu.domains.domain_store import DomainStore
 from jitsu.domains.driver import Domain, DomainEvent, Driver, Happening
 from jitsu.errors import DomainError, JitsuError
 from jitsu.events import Events, Kind
@@ -53,6 +54,7 @@ class Summoner:
         settings: NetworkConfig,
         network: Network,
         driver: Driver,
+        store: DomainStore,
         budget: Budget,
         doorman: Doorman,
         *,
@@ -68,6 +70,7 @@ class Summoner:
             settings,
             network,
             driver,
+            store,
             budget,
             doorman,
             boot_limit=boot_limit,

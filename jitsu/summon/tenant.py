@@ -204,11 +204,13 @@ class Tenant:
 
 def spec_of(service: ServiceConfig, settings: NetworkConfig, domid: int = 0) -> DomainSpec:
     """The domain of a service: what it was configured to be, and on its command line who and where it is."""
-    words = [service.cmdline, f"name={service.name}"]
+    config = [("name", service.name)]
     for address in service.addresses:
         half, suffix = settings.half(address.version), "6" if address.version == 6 else ""
-        words.append(f"ip{suffix}={address}/{half.address.network.prefixlen} gw{suffix}={half.gateway}")
-    words.append(f"mac={service.mac}")
+        config.append((f"ip{suffix}", f"{address}/{half.address.network.prefixlen}"))
+        config.append((f"gw{suffix}", f"{half.gateway}"))
+    config.append(("mac", service.mac))
+    words = [service.cmdline, *(f"{key}={value}" for key, value in config)]
     return DomainSpec(
         service=service.name,
         domid=domid,
@@ -221,4 +223,5 @@ def spec_of(service: ServiceConfig, settings: NetworkConfig, domid: int = 0) -> 
         machine=service.machine,
         tells_ready=service.ready == "told",
         fingerprint=service.fingerprint,
+        config=tuple(config),
     )

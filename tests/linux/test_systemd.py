@@ -290,9 +290,10 @@ def test_the_sandbox_of_the_unit_leaves_enough(host: Host, sockets: list[socket.
 
 
 def test_systemd_finds_no_fault_with_the_units(tmp_path: Path) -> None:
-    names = ["jitsu-consoled.service", "jitsu.service", "jitsu.socket"]
+    names = ["jitsu-consoled.service", "jitsu-xenstored.service", "jitsu.service", "jitsu.socket"]
     assert sorted(path.name for path in UNITS.iterdir()) == names
-    for name, command in zip(names, ("consoled", "serve", ""), strict=True):
+    commands = ("consoled", "xenstored --socket /run/jitsu/xenstore.sock", "serve", "")
+    for name, command in zip(names, commands, strict=True):
         unit = (UNITS / name).read_text()
         assert not command or f"ExecStart=/usr/local/bin/jitsu {command}\n" in unit
         (tmp_path / name).write_text(unit.replace("/usr/local/bin/jitsu", "/bin/true"))

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 
 from jitsu.config import Ipv6Config, LimitsConfig, NetworkConfig, ServiceConfig
+from jitsu.domains.domain_store import DomainStore
 from jitsu.domains.driver import Domain, DomainEvent, Ending, Happening, Listener
 from jitsu.domains.fake import Behaviour, FakeDriver
 from jitsu.errors import JitsuError
@@ -157,8 +158,9 @@ class Box:
         self.budget = Budget(memory=512 * MIB, guests=8, vcpus=16)
         services = {each.name: each for each in (HELLO, WORLD, PROBED)} | others
         self.doorman = Doorman(LIMITS)
+        self.store = DomainStore()
         self.summoner = Summoner(
-            services, NETWORK, self.network, self.driver, self.budget, self.doorman, boot_limit=boot_limit
+            services, NETWORK, self.network, self.driver, self.store, self.budget, self.doorman, boot_limit=boot_limit
         )
         self.summoner.sentinel = Sentinel(sentinel, self.summoner)
         for each in services.values():
@@ -278,3 +280,4 @@ async def boxed(boot_limit: float = 30.0, **others: ServiceConfig) -> AsyncItera
         assert box.driver.running == {}, "a domain is left"
         assert box.network.gates == {}, "a gate is left open"
         assert box.budget.guests_used == 0, "somebody's share was not given back"
+        assert box.store.empty, "a domain is left in the store"

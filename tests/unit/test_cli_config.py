@@ -74,7 +74,7 @@ def test_what_is_shown_is_the_same_configuration(jitsu: Jitsu, config: str) -> N
 
     assert code == 0
     assert load(Path(config)) == original
-    sections = {"daemon", "libvirt", "dns", "network", "limits", "warm", "metrics", "service"}
+    sections = {"daemon", "libvirt", "xenstore", "dns", "network", "limits", "warm", "metrics", "service"}
     assert sections == set(tomllib.loads(shown))
     assert "\nboot = 15\n" in shown
 

@@ -1,4 +1,4 @@
-"""What the doctor says of guests' users and consoles; each finding that is not good has its cure."""
+"""What the doctor says of guests' users, consoles and the XenStore; each finding that is not good has its cure."""
 
 import pwd
 from pathlib import Path
@@ -9,6 +9,15 @@ from jitsu.daemon import diagnosis
 from jitsu.daemon.diagnosis import Finding, diagnose
 from jitsu.domains import accelerator
 from jitsu.errors import DaemonError
+
+STATUS = {
+    "pid": 1,
+    "zone": "jitsu.test",
+    "accelerator": "tcg",
+    "consoled": 2,
+    "xenstored": 3,
+    "xenstore": "/run/jitsu/xenstore.sock",
+}
 
 
 @pytest.fixture
@@ -74,11 +83,46 @@ def test_users_that_people_are_are_bad(path: Path) -> None:
 def test_a_daemon_without_a_consoled_is_bad(
     path: Path, monkeypatch: pytest.MonkeyPatch, consoled: int | None, found: Finding
 ) -> None:
-    status = {"pid": 1, "zone": "jitsu.test", "accelerator": "tcg", "consoled": consoled}
+    status = {**STATUS, "consoled": consoled}
     monkeypatch.setattr(diagnosis, "ask", lambda runtime, do: status)
     finding = next(finding for finding in diagnose(path) if finding.subject == "consoles")
     cure = finding.cure.replace(str(path.parent / "state"), "STATE")
     assert Finding(finding.subject, finding.state, finding.message, cure) == found
+
+
+@pytest.mark.parametrize(
+    ("xenstored", "section", "found"),
+    [
+        (4711, "", ("ok", "process 4711 keeps it: /run/x.sock", "")),
+        (
+            None,
+            "",
+            (
+                "bad",
+                "no XenStore answers on /run/x.sock",
+                "see why it does not stay: STATE/xenstored.log, or journalctl -u jitsu-xenstored",
+            ),
+        ),
+        (
+            None,
+            '[xenstore]\nsocket = "/run/x.sock"\n',
+            ("bad", "no XenStore answers on /run/x.sock", "start it, or leave out [xenstore] socket"),
+        ),
+    ],
+)
+def test_a_daemon_without_a_xenstore_is_bad(
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    xenstored: int | None,
+    section: str,
+    found: tuple[str, str, str],
+) -> None:
+    path.write_text(section + path.read_text())
+    status = {**STATUS, "xenstored": xenstored, "xenstore": "/run/x.sock"}
+    monkeypatch.setattr(diagnosis, "ask", lambda runtime, do: status)
+    finding = next(finding for finding in diagnose(path) if finding.subject == "xenstore")
+    cure = finding.cure.replace(str(path.parent / "state"), "STATE")
+    assert (finding.state, finding.message, cure) == found
 
 
 def test_without_a_daemon_nothing_is_said_of_consoles(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ class WarmBox(Box):
             NETWORK,
             self.network,
             self.driver,
+            self.store,
             self.budget,
             self.doorman,
             boot_limit=30.0,

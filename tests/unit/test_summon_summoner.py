@@ -87,6 +87,10 @@ class TestSummon:
             cmdline="quiet name=hello ip=10.77.0.10/24 gw=10.77.0.1 ip6=fd77::10/64 gw6=fd77::1 mac=52:54:00:00:00:0a",
             mac="52:54:00:00:00:0a",
             fingerprint=HELLO.fingerprint,
+            config=(
+                *(("name", "hello"), ("ip", "10.77.0.10/24"), ("gw", "10.77.0.1")),
+                *(("ip6", "fd77::10/64"), ("gw6", "fd77::1"), ("mac", "52:54:00:00:00:0a")),
+            ),
         )
         assert spec_of(PROBED, NETWORK).tells_ready is False
 
