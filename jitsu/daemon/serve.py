@@ -153,8 +153,10 @@ class Daemon:
             stack.push_async_callback(summoner.close)
             consoles.start()
             xenstore.start()
-            await summoner.adopt(await driver.adopt())
-            domain_store.adopted()
+            alive = await driver.adopt()
+            await summoner.adopt(alive)
+            domain_store.recalled = summoner.recalled
+            domain_store.adopted(domain.domid for domain in alive)
             stack.push_async_callback(directory.stop)
             await directory.start()
             sentinel.start()

@@ -7,6 +7,7 @@
             jitsu/control           what the host says to it; the guest's to read
     /jitsu/domains/DOMID            for domain 0 alone
         service, state, fingerprint, address, mac
+        since                       for a state of serving: since when, in seconds of the host's monotonic clock
     /jitsu/services/NAME            the domid of the service's domain
 
 It is written and removed in one transaction, so that nobody ever sees a part of it.
@@ -23,7 +24,7 @@ from jitsu.xenstore.wire import StoreError
 
 DOMAINS, SERVICES, HOMES = "/jitsu/domains", "/jitsu/services", "/local/domain"
 
-_KEYS = ("service", "state", "fingerprint", "address", "mac")
+_KEYS = ("service", "state", "since", "fingerprint", "address", "mac")
 
 
 class Standing(StrEnum):
@@ -47,6 +48,8 @@ class Record:
     address: str
     mac: str
     standing: Standing
+    since: float | None = None
+    """Since when it serves, as `time.monotonic()` has it; None if it does not."""
     config: tuple[tuple[str, str], ...] = ()
 
     @classmethod
@@ -54,7 +57,7 @@ class Record:
         """That of a domain that is built by this spec."""
         told = dict(spec.config)
         address = (told.get("ip") or told.get("ip6") or "").partition("/")[0]
-        return cls(spec.domid, spec.service, spec.fingerprint, address, spec.mac, standing, spec.config)
+        return cls(spec.domid, spec.service, spec.fingerprint, address, spec.mac, standing, config=spec.config)
 
     def is_of(self, other: "Record") -> bool:
         """Is it the same domain, whatever it does now?"""
@@ -90,9 +93,11 @@ def enter(pipeline: Pipeline, record: Record, *, anew: bool) -> None:
         pipeline.write(f"{entry}/{key}", value.encode())
 
 
-async def stand(client: StoreClient, record: Record) -> None:
-    """Write what a domain does now, where the rest stands already. Raises StoreError and StoreUnreachable."""
-    await client.write(f"{entry_of(record.domid)}/state", record.standing.value.encode())
+def stand(pipeline: Pipeline, record: Record) -> None:
+    """Write what a domain does now, where the rest stands already."""
+    entry = _entry(record)
+    for key in ("state", "since"):
+        pipeline.write(f"{entry_of(record.domid)}/{key}", entry[key].encode())
 
 
 def strike(pipeline: Pipeline, domid: int) -> None:
@@ -131,11 +136,19 @@ async def _read(client: StoreClient, domid: int) -> Record:
             # Somebody else has been at it. What is written next is whole again.
             return ""
 
-    service, state, fingerprint, address, mac = await asyncio.gather(*map(value, _KEYS))
+    service, state, since, fingerprint, address, mac = await asyncio.gather(*map(value, _KEYS))
     standing = Standing(state) if state in set(Standing) else Standing.BOOTING
-    return Record(domid, service, fingerprint, address, mac, standing)
+    return Record(domid, service, fingerprint, address, mac, standing, _moment(since))
+
+
+def _moment(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _entry(record: Record) -> dict[str, str]:
-    values = (record.service, record.standing.value, record.fingerprint, record.address, record.mac)
+    since = "" if record.since is None else f"{record.since:.3f}"
+    values = (record.service, record.standing.value, since, record.fingerprint, record.address, record.mac)
     return dict(zip(_KEYS, values, strict=True))

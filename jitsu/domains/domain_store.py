@@ -7,7 +7,7 @@ whoever connects to a XenStore has everything that is missing there written, and
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -51,10 +51,13 @@ class DomainStore:
         self._client: StoreClient | None = None
         self._joining = False
         """There is a XenStore, and what it is to hold is not even begun to be written."""
-        self._seen = asyncio.Event()
         self._adopted = asyncio.Event()
+        self._found: frozenset[int] | None = frozenset()
+        """The domains that were found alive; None when the store's word on them has been heard."""
         self._idle = asyncio.Event()
         self._idle.set()
+        self.recalled: Callable[[Record, bool], None] = lambda record, lives: None
+        """Called with what an earlier daemon's records say, once, and whether a monitor confirms that it lives."""
 
     # What ought to stand there.
 
@@ -63,11 +66,11 @@ class DomainStore:
         self._records[spec.domid] = Record.of(spec, standing)
         self._later(spec.domid)
 
-    def becomes(self, domid: int, standing: Standing) -> None:
-        """A domain does something else now."""
+    def becomes(self, domid: int, standing: Standing, since: float | None = None) -> None:
+        """A domain does something else now, if it serves: since then."""
         record = self._records.get(domid)
-        if record is not None and record.standing is not standing:
-            self._records[domid] = replace(record, standing=standing)
+        if record is not None:
+            self._records[domid] = replace(record, standing=standing, since=since)
             self._later(domid)
 
     def ended(self, domid: int) -> None:
@@ -77,15 +80,12 @@ class DomainStore:
 
     # What an earlier daemon left there.
 
-    async def remembered(self, within: float) -> Mapping[int, Record]:
-        """What stood in the XenStore before we changed anything; nothing if none answers within so many seconds."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                await self._seen.wait()
-        return dict(self._there)
+    def adopted(self, found: Iterable[int] = ()) -> None:
+        """These are the domains that an earlier daemon left and that lived; what is to become of them has been said.
 
-    def adopted(self) -> None:
-        """All domains that an earlier daemon left are known or ended: whatever else stands there is to go."""
+        Their monitors are right about that. Whatever else stands there is to go; what it says is `recalled` first.
+        """
+        self._found = frozenset(found)
         self._adopted.set()
 
     # Writing it.
@@ -102,11 +102,11 @@ class DomainStore:
                 make_places(places)
                 await places.commit()
                 self._there = await recorded(client)
-            self._seen.set()
             await asyncio.wait((lost, adopted), return_when=asyncio.FIRST_COMPLETED)
             if not lost.done():
                 self._client = client
                 self._joining = False
+                self._recall()
                 # What was read back has no `config`, so all that live are written again: parts may be missing.
                 for domid in {**self._there, **self._records}:
                     self._settle(domid)
@@ -122,6 +122,12 @@ class DomainStore:
     def empty(self) -> bool:
         """Is there no domain, neither here nor there?"""
         return not (self._records or self._there)
+
+    def _recall(self) -> None:
+        found, self._found = self._found, None
+        if found is not None:
+            for record in self._there.values():
+                self.recalled(record, record.domid in found)
 
     async def settled(self, within: float) -> None:
         """Wait until everything stands there as it ought to, or there is no XenStore, or it is not known what ought."""
@@ -183,8 +189,9 @@ class DomainStore:
             with suppress(StoreError):
                 # It may be a XenStore that never heard of it.
                 await client.release(domid)
-        elif there is not None and there == replace(wanted, standing=there.standing):
-            await stand(client, wanted)
+        elif there is not None and there == replace(wanted, standing=there.standing, since=there.since):
+            stand(pipeline, wanted)
+            await pipeline.commit()
             self._there[domid] = wanted
         else:
             anew = there is not None and not there.is_of(wanted)

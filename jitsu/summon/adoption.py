@@ -1,8 +1,14 @@
-"""Domains that outlived an earlier daemon: each is taken over, if it still fits the configuration, or ended."""
+"""Domains that outlived an earlier daemon: each is taken over, if it still fits the configuration, or ended.
+
+There are two witnesses of what that daemon ran. The monitors say which domains live and whose they are: a process is
+what its command line says, and a store that was lost costs no guest. What stood in the store comes after them, when
+somebody has it, and is believed in what no monitor can tell: since when a guest serves, and that one is no more.
+"""
 
 import logging
 from collections.abc import Iterable
 
+from jitsu.domains.domain_record import Record, Standing
 from jitsu.domains.driver import Domain
 from jitsu.errors import JitsuError
 from jitsu.events import Events, Kind
@@ -22,6 +28,22 @@ async def adopt(domains: Iterable[Domain], register: Register, executor: Executo
         await executor.builder.end(Holding(domain.domid, domain))
 
 
+def recall(record: Record, lives: bool, register: Register, executor: Executor, events: Events) -> None:
+    """Take in what stood in the store of a domain; `lives`: its monitor was found."""
+    tenant = register.tenants.get(record.service)
+    if tenant is None or record.standing is Standing.TEMPLATE:
+        return
+    holding = tenant.holding
+    if not lives:
+        tenant.last = "it ended while no daemon ran"
+        log.warning("%s: its domain %d %s", tenant.name, record.domid, tenant.last)
+        events.add(Kind.CRASHED, tenant.name, domid=record.domid, detail=tenant.last)
+    elif holding is not None and _is_of(holding, record) and holding.serving_since and record.since:
+        # It has served since we found it, if not for longer.
+        holding.serving_since = min(holding.serving_since, record.since)
+        executor.builder.serves(holding)
+
+
 def _is_taken_over(domain: Domain, register: Register, executor: Executor, events: Events) -> bool:
     """Take over this domain if it can be."""
     tenant = register.tenants.get(domain.service)
@@ -39,6 +61,11 @@ def _is_taken_over(domain: Domain, register: Register, executor: Executor, event
     register.keep_in_sight(tenant)
     events.add(Kind.ADOPTED, tenant.name, domid=domain.domid, detail=tenant.state.phase.value)
     return True
+
+
+def _is_of(holding: Holding, record: Record) -> bool:
+    domain = holding.domain
+    return domain is not None and (domain.domid, domain.fingerprint) == (record.domid, record.fingerprint)
 
 
 def _rests(tenant: Tenant, domain: Domain, executor: Executor) -> bool:

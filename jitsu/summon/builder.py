@@ -87,8 +87,8 @@ class Builder:
         return holding
 
     def serves(self, holding: Holding) -> None:
-        """The guest's gate is open."""
-        self._store.becomes(holding.domid, Standing.SERVING)
+        """The guest's gate is open, since `serving_since`."""
+        self._store.becomes(holding.domid, Standing.SERVING, holding.serving_since)
 
     def connect(self, service: ServiceConfig, holding: Holding, *, quiet: bool = False) -> None:
         """Make the domain's tap a port, or find that it is one, and listen on it. Raises JitsuError or OSError.

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from jitsu.config import LimitsConfig, NetworkConfig, ServiceConfig, WarmConfig
 from jitsu.config.hours import within
 from jitsu.config.wake import wakes
+from jitsu.domains.domain_record import Record
 from jitsu.domains.domain_store import DomainStore
 from jitsu.domains.driver import Domain, DomainEvent, Driver, Happening
 from jitsu.errors import DomainError, JitsuError
@@ -21,7 +22,7 @@ from jitsu.network.frames import Segment
 from jitsu.network.host import Network
 from jitsu.summon import machine
 from jitsu.summon.admission import Budget
-from jitsu.summon.adoption import adopt
+from jitsu.summon.adoption import adopt, recall
 from jitsu.summon.doorman import Doorman
 from jitsu.summon.executor import Executor
 from jitsu.summon.gathering import Gathering, needed
@@ -318,6 +319,10 @@ class Summoner:
     async def adopt(self, domains: Iterable[Domain]) -> None:
         """Take over what an earlier daemon left, where it still fits the configuration; end what does not."""
         await adopt(domains, self.register, self._executor, self.events)
+
+    def recalled(self, record: Record, lives: bool) -> None:
+        """What stood in the store of a domain of an earlier daemon, when it has been adopted or is gone."""
+        recall(record, lives, self.register, self._executor, self.events)
 
     # The machine, and its actions.
 

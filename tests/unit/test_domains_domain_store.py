@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from jitsu.domains import domain_store
-from jitsu.domains.domain_record import Standing
+from jitsu.domains.domain_record import Record, Standing
 from jitsu.domains.domain_store import DomainStore
 from jitsu.domains.driver import DomainSpec
 from jitsu.errors import JitsuError
 from jitsu.xenstore.client import StoreClient
 from jitsu.xenstore.wire import Type
-from tests.unit.store_process import StoreProcess, below, nodes, until_nodes
+from tests.store_nodes import below, nodes, until_nodes
+from tests.unit.store_process import StoreProcess
 
 EMPTY = below("/jitsu", {"domains": "", "services": ""})
 ROOTS = ("/jitsu", "/local/domain/7", "/local/domain/8")
@@ -28,13 +29,13 @@ def spec(domid: int = 7, service: str = "www", fingerprint: str = "f00d") -> Dom
     return DomainSpec(service, domid, kernel, 8 << 20, "", "52:54:00:00:00:07", fingerprint=fingerprint, config=config)
 
 
-def stands(spec: DomainSpec, state: str = "booting") -> dict[str, str]:
+def stands(spec: DomainSpec, state: str = "booting", since: str = "") -> dict[str, str]:
     """The nodes of one domain."""
     told = {f"data/jitsu/config/{key}": value for key, value in spec.config}
     home = {"name": spec.service, "domid": f"{spec.domid}", "data/jitsu/control": "", **told}
     address = dict(spec.config)["ip"].partition("/")[0]
     entry = {"service": spec.service, "state": state, "fingerprint": spec.fingerprint, "address": address}
-    entry["mac"] = spec.mac
+    entry |= {"mac": spec.mac, "since": since}
     return below(f"/local/domain/{spec.domid}", home) | below(f"/jitsu/domains/{spec.domid}", entry)
 
 
@@ -57,7 +58,8 @@ async def kept(process: StoreProcess, store: DomainStore) -> AsyncIterator[Store
     """A connection through which the store is kept written."""
     async with await StoreClient.connect(process.path) as client:
         keeping = asyncio.create_task(store.keep(client))
-        await store.remembered(10)
+        while not store._joining and store._client is not client:  # noqa: ASYNC110 - it begins at its turn
+            await asyncio.sleep(0)
         yield client
     with suppress(JitsuError):
         await keeping
@@ -74,8 +76,10 @@ async def store(process: StoreProcess) -> AsyncIterator[DomainStore]:
 async def test_a_domain_stands_there_from_its_beginning_to_its_end(process: StoreProcess, store: DomainStore) -> None:
     store.began(spec())
     await until_nodes(process.path, all_of(stands(spec()), www=7), *ROOTS)
-    store.becomes(7, Standing.SERVING)
-    await until_nodes(process.path, all_of(stands(spec(), "serving"), www=7), *ROOTS)
+    store.becomes(7, Standing.SERVING, 1234.5678)
+    await until_nodes(process.path, all_of(stands(spec(), "serving", "1234.568"), www=7), *ROOTS)
+    store.becomes(7, Standing.RESTING)
+    await until_nodes(process.path, all_of(stands(spec(), "resting"), www=7), *ROOTS)
     async with await StoreClient.connect(process.path) as client:
         assert await client.is_introduced(7)
         store.ended(7)
@@ -154,23 +158,29 @@ async def test_what_no_monitor_confirms_is_removed_when_all_are_found(process: S
     before.adopted()
     before.began(spec(7))
     before.began(spec(8, "other"))
-    before.becomes(7, Standing.SERVING)
+    before.becomes(7, Standing.SERVING, 99.0)
     async with kept(process, before):
-        both = all_of(stands(spec(7), "serving"), stands(spec(8, "other")), www=7, other=8)
+        both = all_of(stands(spec(7), "serving", "99.000"), stands(spec(8, "other")), www=7, other=8)
         await until_nodes(process.path, both, *ROOTS)
     after = DomainStore()
+    recalled: list[tuple[Record, bool]] = []
+    after.recalled = lambda record, lives: recalled.append((record, lives))
     async with kept(process, after):
-        found = await after.remembered(10)
-        assert {domid: (each.service, each.standing, each.address) for domid, each in found.items()} == {
-            7: ("www", "serving", "10.77.0.7"),
-            8: ("other", "booting", "10.77.0.8"),
-        }
         after.began(spec(8, "other"), Standing.SERVING)
-        await after.settled(10)
         # Not yet: more may be found.
-        assert "/jitsu/domains/7" in await nodes(process.path, *ROOTS)
-        after.adopted()
+        assert await nodes(process.path, *ROOTS) == both
+        after.adopted([8])
         await until_nodes(process.path, all_of(stands(spec(8, "other"), "serving"), other=8), *ROOTS)
+    mac = "52:54:00:00:00:07"
+    assert sorted(recalled, key=lambda each: each[0].domid) == [
+        (Record(7, "www", "f00d", "10.77.0.7", mac, Standing.SERVING, 99.0), False),
+        (Record(8, "other", "f00d", "10.77.0.8", mac, Standing.BOOTING), True),
+    ]
+    # Only once: what is missing later ended before our eyes.
+    recalled.clear()
+    async with kept(process, after):
+        await until_nodes(process.path, all_of(stands(spec(8, "other"), "serving"), other=8), *ROOTS)
+    assert recalled == []
 
 
 async def test_a_domid_that_had_another_domain_has_nothing_of_it(process: StoreProcess) -> None:
@@ -186,10 +196,6 @@ async def test_a_domid_that_had_another_domain_has_nothing_of_it(process: StoreP
     after.adopted()
     async with kept(process, after):
         await until_nodes(process.path, all_of(stands(spec(7, "other")), other=7), *ROOTS)
-
-
-async def test_where_nobody_answers_nothing_is_remembered(process: StoreProcess) -> None:
-    assert await DomainStore().remembered(0.01) == {}
 
 
 async def test_a_store_that_does_not_answer_is_given_up(

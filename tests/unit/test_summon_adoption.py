@@ -1,12 +1,16 @@
 """Domains that outlived an earlier daemon, with a fake network and a fake driver: taken over, or ended."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
+from jitsu.domains.domain_record import Record, Standing
 from jitsu.domains.driver import Domain, Happening
 from jitsu.errors import DomainError, HostError
+from jitsu.events import Kind
 from jitsu.network.host import Port
 from jitsu.network.packet import Interest
 from tests.unit.box import HELLO, NEVER, PROBED, WORLD, Box, boxed, eventually, settled
@@ -204,3 +208,55 @@ class TestNumbers:
         await box.summoner.start("hello")
 
         assert box.launches() == [1]
+
+
+def record(domid: int = 4, standing: Standing = Standing.SERVING, *, fingerprint: str = "", ago: float = 100) -> Record:
+    """What the earlier daemon left in the store."""
+    since = time.monotonic() - ago
+    return Record(domid, "hello", fingerprint or HELLO.fingerprint, "10.77.0.10", HELLO.mac, standing, since)
+
+
+class TestTheStoresWord:
+    async def test_says_since_when_a_guest_serves(self, box: Box) -> None:
+        gate_of(box, survivor())
+        await adopt(box, survivor())
+        box.summoner.recalled(record(ago=100), True)
+
+        up = box.summoner.tenant("hello").row()["up"]
+        assert up is not None
+        assert up >= 100
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [record(5), record(fingerprint="older"), record(ago=-100), record(standing=Standing.TEMPLATE)],
+        ids=["another-domain", "another-definition", "a-time-to-come", "a-template"],
+    )
+    async def test_counts_for_nothing_where_the_monitor_says_otherwise(self, box: Box, wrong: Record) -> None:
+        gate_of(box, survivor())
+        await adopt(box, survivor())
+        box.summoner.recalled(wrong, True)
+
+        up = box.summoner.tenant("hello").row()["up"]
+        assert up is not None
+        assert 0 <= up < 50
+
+    async def test_makes_no_guest_serve_that_does_not(self, box: Box) -> None:
+        box.driver.behaviours["hello"] = NEVER
+        await adopt(box, survivor())
+        box.summoner.recalled(record(), True)
+
+        assert box.state() == "booting"
+        assert box.summoner.tenant("hello").row()["up"] is None
+
+    async def test_tells_of_a_guest_that_is_no_more(self, box: Box) -> None:
+        await adopt(box)
+        box.summoner.recalled(record(), False)
+        box.summoner.recalled(record(6, Standing.TEMPLATE), False)
+
+        assert box.summoner.tenant("hello").last == "it ended while no daemon ran"
+        told = [(event.kind, event.service, event.domid) for event in box.summoner.events.last(5)]
+        assert told == [(Kind.CRASHED, "hello", 4)]
+
+    async def test_of_a_service_that_is_no_more_is_nobodys_business(self, box: Box) -> None:
+        box.summoner.recalled(replace(record(), service="gone"), False)
+        assert box.summoner.events.last(5) == []

@@ -15,6 +15,7 @@ from jitsu.network.frames import ACK, FIN, mac_bytes
 from jitsu.network.host import Port
 from jitsu.network.neighbours import enquiry
 from jitsu.summon.tenant import spec_of
+from jitsu.xenstore.domains import LAST_DOMID
 from tests.unit.box import (
     CLIENT,
     CLIENT6,
@@ -75,6 +76,15 @@ class TestSummon:
 
         assert sorted(box.driver.running) == [1, 2]
         assert box.network.gates == {HELLO.mac: "fake1", WORLD.mac: "fake2"}
+
+    async def test_domids_go_round_and_leave_out_those_in_use(self, box: Box) -> None:
+        await box.serve("world")
+        box.summoner._executor.builder.count_domids_from(LAST_DOMID)
+        await box.serve("hello")
+        await box.summoner.stop("hello")
+        await box.serve("hello")
+
+        assert box.launches() == [1, LAST_DOMID, 2]
 
     async def test_the_domain_is_what_was_configured_and_is_told_who_and_where_it_is(self) -> None:
         spec = spec_of(HELLO, NETWORK, domid=3)
