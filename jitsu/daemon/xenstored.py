@@ -12,6 +12,8 @@ from jitsu.xenstore.daemon import Daemon
 from jitsu.xenstore.domains import Domains
 
 SOCKET_NAME = "xenstore.sock"
+STATE_NAME = "xenstore.db"
+"""What is in the store, for the next one should this one be killed. Like all of the folder it is gone with the boot."""
 
 LONELY = 60.0
 """Seconds without any connection after which it ends by itself."""
@@ -24,13 +26,17 @@ class OwnXenstored:
 
     def __init__(self, runtime: Path) -> None:
         """Listens when this returns. Raises JitsuError."""
-        self.daemon = Daemon(runtime / SOCKET_NAME, domains=Domains())
+        self._state = runtime / STATE_NAME
+        # No domain survives a power cut, so that no change is worth waiting for the disk.
+        self.daemon = Daemon(runtime / SOCKET_NAME, domains=Domains(), state=self._state, sync="off")
         self._lonely = 0.0
 
     def run(self) -> None:
-        """Serve until SIGTERM, SIGINT, or loneliness."""
+        """Serve until SIGTERM, SIGINT, or loneliness. A store without a domain leaves nothing."""
         self._look()
         self.daemon.run()
+        if not len(self.daemon.store.domains):
+            self._state.unlink(missing_ok=True)
 
     def _look(self) -> None:
         pause = LONELY / 12

@@ -292,7 +292,8 @@ def test_the_sandbox_of_the_unit_leaves_enough(host: Host, sockets: list[socket.
 def test_systemd_finds_no_fault_with_the_units(tmp_path: Path) -> None:
     names = ["jitsu-consoled.service", "jitsu-xenstored.service", "jitsu.service", "jitsu.socket"]
     assert sorted(path.name for path in UNITS.iterdir()) == names
-    commands = ("consoled", "xenstored --socket /run/jitsu/xenstore.sock", "serve", "")
+    store = "xenstored --socket /run/jitsu/xenstore.sock --state /run/jitsu/xenstore.db --sync off"
+    commands = ("consoled", store, "serve", "")
     for name, command in zip(names, commands, strict=True):
         unit = (UNITS / name).read_text()
         assert not command or f"ExecStart=/usr/local/bin/jitsu {command}\n" in unit

@@ -16,7 +16,7 @@ import pytest
 from jitsu.config import DaemonConfig, XenstoreConfig
 from jitsu.daemon import companion
 from jitsu.daemon.xenstore_link import XenstoreLink
-from jitsu.daemon.xenstored import SOCKET_NAME
+from jitsu.daemon.xenstored import SOCKET_NAME, STATE_NAME
 from jitsu.domains.domain_store import DomainStore
 from jitsu.domains.driver import DomainSpec
 from tests.store_nodes import nodes
@@ -180,7 +180,7 @@ async def test_one_that_cannot_begin_is_said_why_and_keeps_nobody_waiting(
     await until(lambda: f"{board.runtime}/{SOCKET_NAME}" in caplog.text)
     monkeypatch.setattr(companion, "PATIENCE", 0.2)
     await link.close()
-    assert board.left() == [SOCKET_NAME]
+    assert board.left() == [STATE_NAME, SOCKET_NAME]
 
 
 def test_one_of_our_own_ends_when_nobody_has_come_for_long(tmp_path: Path) -> None:
