@@ -104,7 +104,8 @@ class Stage:
         give_up = time.monotonic() + PATIENCE
         while time.monotonic() < give_up:
             try:
-                if self.ask("status")["consoled"] is not None:
+                status = self.ask("status")
+                if status["consoled"] is not None and status["xenstored"] is not None:
                     self._settle()
                     return
             except DaemonError:
