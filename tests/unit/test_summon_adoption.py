@@ -228,7 +228,7 @@ class TestTheStoresWord:
 
     @pytest.mark.parametrize(
         "wrong",
-        [record(5), record(fingerprint="older"), record(ago=-100), record(standing=Standing.TEMPLATE)],
+        [record(5), record(fingerprint="older"), record(ago=-1e6), record(standing=Standing.TEMPLATE)],
         ids=["another-domain", "another-definition", "a-time-to-come", "a-template"],
     )
     async def test_counts_for_nothing_where_the_monitor_says_otherwise(self, box: Box, wrong: Record) -> None:
