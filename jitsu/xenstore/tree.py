@@ -31,12 +31,14 @@ class Node(NamedTuple):
 
 
 class Listing:
-    """The children of a node in the order in which they were made; `stamp` is the commit of the last change."""
+    """The children of a node in the order in which they were made; `born` is the commit of the first, `stamp` that of
+    the last change."""
 
-    __slots__ = ("names", "stamp")
+    __slots__ = ("born", "names", "stamp")
 
-    def __init__(self, names: dict[str, None], stamp: int) -> None:
+    def __init__(self, names: dict[str, None], born: int, stamp: int) -> None:
         self.names = names
+        self.born = born
         self.stamp = stamp
 
 
@@ -48,55 +50,43 @@ R = TypeVar("R", Node, Listing)
 class History(Generic[R]):
     """What records were before they changed, for the moments that are pinned, and for no others.
 
-    For each path a list of (commit of the change, record before it, pin), oldest first; the record is None where there
-    was nothing. The pin is the latest of those that see the record: when it goes, the next earlier one takes its place,
-    if that sees the same, or else the record is forgotten.
+    For each path a list of (commit of the change, record before it, pin), oldest first. The pin is the latest of those
+    that see the record: when it goes, the next earlier one takes its place, if that sees the same, or else the record
+    is forgotten. That there was nothing before a record is not kept: it says itself when it was born.
     """
 
     def __init__(self) -> None:
-        self._past: dict[str, list[tuple[int, R | None, int]]] = {}
+        self._past: dict[str, list[tuple[int, R, int]]] = {}
         self._seen_by: dict[int, set[str]] = {}
         self._size = 0
 
     def __len__(self) -> int:
         return self._size
 
-    def keep(self, path: str, commit: int, record: R | None, newest: int) -> None:
-        """`record` is replaced in `commit`; `newest` is the latest pinned moment."""
-        past = self._past.get(path)
-        if past is None:
-            past = self._past[path] = []
-        elif past[-1][0] > newest:
-            # It has changed since anybody looked: what it was in between nobody will ask.
-            return
-        past.append((commit, record, newest))
+    def keep(self, path: str, commit: int, record: R, newest: int) -> None:
+        """`record` is replaced in `commit`; `newest` is the latest pinned moment, and sees it."""
+        self._past.setdefault(path, []).append((commit, record, newest))
         self._seen_by.setdefault(newest, set()).add(path)
         self._size += 1
 
-    def forget_absence(self, path: str) -> None:
-        """The record is gone: if it never was, for anybody, there is nothing to remember."""
-        past = self._past.get(path)
-        if past is not None and all(record is None for _, record, _ in past):
-            del self._past[path]
-            self._size -= len(past)
-            for _, _, pin in past:
-                self._seen_by[pin].discard(path)
-
-    def find(self, path: str, moment: int) -> tuple[bool, R | None]:
-        """Whether the record has changed since `moment`, and what it was then."""
+    def find(self, path: str, moment: int, now: R | None) -> R | None:
+        """The record as it was at a moment; it is `now`."""
         for commit, record, _ in self._past.get(path, ()):
             if commit > moment:
-                return True, record
-        return False, None
+                now = record
+                break
+        return None if now is None or now.born > moment else now
 
     def unpin(self, moment: int, earlier: int) -> None:
         """Nobody looks at `moment` any more; `earlier` is the pinned moment before it, or negative."""
         for path in self._seen_by.pop(moment, ()):
             past = self._past[path]
-            index = next(i for i, (_, _, pin) in enumerate(past) if pin == moment)
-            since = past[index - 1][0] if index else 0
-            if earlier >= since:
-                past[index] = (past[index][0], past[index][1], earlier)
+            index = 0
+            while past[index][2] != moment:
+                index += 1
+            commit, record, _ = past[index]
+            if earlier >= record.born and (not index or earlier >= past[index - 1][0]):
+                past[index] = (commit, record, earlier)
                 self._seen_by.setdefault(earlier, set()).add(path)
                 continue
             self._size -= 1
@@ -189,14 +179,11 @@ class Tree:
         return len(self._old_nodes) + len(self._old_listings)
 
     def node_at(self, path: str, moment: int) -> Node | None:
-        changed, node = self._old_nodes.find(path, moment)
-        return node if changed else self._nodes.get(path)
+        return self._old_nodes.find(path, moment, self._nodes.get(path))
 
     def names_at(self, path: str, moment: int) -> tuple[dict[str, None], int]:
         """The names below a node at a pinned moment, not to be changed, and their stamp."""
-        changed, listing = self._old_listings.find(path, moment)
-        if not changed:
-            listing = self._listings.get(path)
+        listing = self._old_listings.find(path, moment, self._listings.get(path))
         return (listing.names, listing.stamp) if listing is not None else (NO_NAMES, 0)
 
     # Changes
@@ -228,8 +215,6 @@ class Tree:
         """A node that is not there, below one that is; it becomes its parent's last child."""
         now = self.commit
         node = Node(value, perms, now, now, now)
-        if self._newest >= 0:
-            self._old_nodes.keep(path, now, None, self._newest)
         self._nodes[path] = node
         self._count(node, path, 1)
         self._listing(parent_of(path)).names[name_of(path)] = None
@@ -259,14 +244,10 @@ class Tree:
             if newest >= node.stamp:
                 self._old_nodes.keep(each, now, node, newest)
             del self._nodes[each]
-            if newest >= 0:
-                self._old_nodes.forget_absence(each)
             self._count(node, each, -1)
             listing = self._listings.pop(each, None)
             if listing is not None and newest >= listing.stamp:
                 self._old_listings.keep(each, now, listing, newest)
-            elif newest >= 0:
-                self._old_listings.forget_absence(each)
         above = parent_of(path)
         listing = self._listing(above)
         del listing.names[name_of(path)]
@@ -290,13 +271,10 @@ class Tree:
         """A listing that may be changed in this commit: a copy, if anybody may see what it is."""
         listing = self._listings.get(path)
         if listing is None:
-            listing = Listing({}, self.commit)
-            if self._newest >= 0:
-                self._old_listings.keep(path, self.commit, None, self._newest)
-            self._listings[path] = listing
+            listing = self._listings[path] = Listing({}, self.commit, self.commit)
         elif self._newest >= listing.stamp:
             self._old_listings.keep(path, self.commit, listing, self._newest)
-            listing = self._listings[path] = Listing(listing.names.copy(), self.commit)
+            listing = self._listings[path] = Listing(listing.names.copy(), listing.born, self.commit)
         else:
             listing.stamp = self.commit
         return listing
