@@ -95,8 +95,16 @@ SHRUNK = {
         0/0 rm /b 0
         0/0 set_perms / 4
         """,
+    "a directory that was restricted when the transaction began, and is no more": """
+        0/0 set_perms /a/x 0
+        0/0 restrict /a/x 0
+        2/1 read /b 0
+        0/0 write /b 1
+        0/0 restrict /a/x 3
+        2/1 rm /a/x 0
+        """,
 }
-"""What histories have found, each as short as it could be made."""
+"""What was found, each as short as it could be made."""
 
 
 @pytest.mark.parametrize("history", SHRUNK.values(), ids=SHRUNK.keys())
