@@ -316,6 +316,26 @@ def test_a_file_that_was_full_once_is_small_again(path: Path) -> None:
     assert path.stat().st_size < full / 10
 
 
+def test_it_does_not_grow_with_domains_that_come_and_go(path: Path) -> None:
+    def room() -> int:
+        return sum(each.stat().st_size for each in path.parent.glob("state*"))
+
+    with kept(path) as store:
+        rooms = []
+        for number in range(400):
+            for key in range(40):
+                payload = b"/local/domain/%d/device/vif/%d/key\0" % (number, key) + bytes(number % 50)
+                store.ask(Type.WRITE, payload, save=key % 4 == 0)
+            if number >= 16:
+                store.do(Type.RM, b"/local/domain/%d" % (number - 16))
+            if number in (99, 399):
+                rooms.append(room())
+        store.journal.close()
+        assert rooms[1] < 1.25 * rooms[0]
+        assert path.stat().st_size < 400_000
+        assert [each.name for each in path.parent.iterdir()] == ["state"]
+
+
 # What cannot be saved
 
 
