@@ -14,9 +14,14 @@ What survives beside the end of the process is for `sync` to say (PRAGMA synchro
 
     off        whatever ends the process. A power cut may leave a file that is of no use.
     normal     that, and after a power cut a whole file, in which the last changes may be missing. The disk is waited
-               for once in a thousand pages of log, not at every commit: the domains that the store tells of did not
+               for once in four megabytes of log, not at every commit: the domains that the store tells of did not
                survive the power cut either, so this is what is used if nothing is said.
     full       every answered change survives a power cut too: each turn that changed something waits for the disk.
+
+Measured (`make bench-xenstore`): with off and with normal a plain write takes twice the processor time that it takes
+without a file if one client writes, 1.25 times with 32, whose writes share turns, and a transaction that builds a
+domain 1.1 to 1.25 times. With full the disk says how long a lone write takes, 12 times as long as without and 7 times
+the processor; with 32 clients twice as long, and a transaction 1.1 to 1.6 times.
 """
 
 import os
@@ -38,10 +43,16 @@ APPLICATION = 0x4A78656E
 SCHEMA = 1
 """PRAGMA user_version of the files that this version reads and writes."""
 
-LARGEST_LOG = 8 * 1024 * 1024
-"""Bytes to which the write-ahead log is cut after a checkpoint."""
+PAGE = 1024
+"""Bytes. A change of one value writes one page: small ones are cheaper."""
 
-PAGES_WORTH_IT = 256
+PAGES_OF_LOG = 4096
+"""From which on the write-ahead log is copied into the file, and begun again."""
+
+LARGEST_LOG = 2 * PAGES_OF_LOG * PAGE
+"""Bytes to which it is cut then, should one transaction have made it larger."""
+
+PAGES_WORTH_IT = 1024
 """Unused pages from which on a file that is mostly unused is made small when it is opened."""
 
 _TABLES = (
@@ -94,26 +105,27 @@ class Journal:
         Raises `HostError` where that is not possible; then the store is ahead of the file, and nothing may be told of
         it.
         """
-        tree, domains, quotas = self._store.tree, self._store.domains, self._store.quotas
-        if not tree.log and not domains.changed and not quotas.changed:
+        store = self._store
+        log, domids, limits = store.tree.log or [], store.domains.changed or set(), store.quotas.changed or set()
+        if not (log or domids or limits):
             return
         try:
-            self._database.execute("BEGIN")
-            if tree.log:
-                self._save_nodes(tree.log)
-                tree.log.clear()
-            if domains.changed:
-                self._save_domains(domains.changed)
-                domains.changed.clear()
-            if quotas.changed:
-                self._save_quotas(quotas.changed)
-                quotas.changed.clear()
-            self._database.execute("COMMIT")
+            if len(log) == 1 and log[0][1] is not None and not (domids or limits):
+                # One row that is put is a transaction by itself, and so are most plain writes.
+                self._save_nodes(log)
+            else:
+                self._database.execute("BEGIN")
+                self._save_nodes(log)
+                self._save_domains(domids)
+                self._save_quotas(limits)
+                self._database.execute("COMMIT")
         except sqlite3.Error as error:
             raise HostError(
                 f"{self.path} cannot be written: {error}; what was not saved was not answered",
                 hint="make room on its disk, or look at its owner and rights, then start again",
             ) from error
+        for saved in (log, domids, limits):
+            saved.clear()
 
     def close(self) -> None:
         """Let go of the file. What was not saved is not in it."""
@@ -127,7 +139,9 @@ class Journal:
         # The lock of this mode is what keeps a second daemon out.
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         is_new = self._is_new()
+        database.execute(f"PRAGMA page_size = {PAGE}")
         database.execute("PRAGMA journal_mode = WAL")
+        database.execute(f"PRAGMA wal_autocheckpoint = {PAGES_OF_LOG}")
         database.execute(f"PRAGMA journal_size_limit = {LARGEST_LOG}")
         database.execute(f"PRAGMA synchronous = {sync}")
         if is_new:

@@ -14,10 +14,10 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from tests.bench import xenstore_picture, xenstore_report
+from tests.bench import xenstore_picture, xenstore_report, xenstore_state
 from tests.bench.plots import FOLDER
 from tests.bench.xenstore_load import SHAPES, load
-from tests.bench.xenstore_measured import OCAML, OURS, OURS_KEPT, C, Measured, Memory, Plain, Policy, Run
+from tests.bench.xenstore_measured import OCAML, OURS, OURS_KEPT, C, Measured, Memory, Plain, Run
 from tests.peers.xenstore_daemons import Daemon, c_xenstored, jitsu_xenstored, oxenstored
 
 CLIENTS = (1, 2, 4, 8, 16, 32)
@@ -36,26 +36,16 @@ Start = Callable[[], AbstractContextManager[Daemon]]
 
 
 @contextmanager
-def _kept(*options: str) -> Iterator[Daemon]:
+def _kept() -> Iterator[Daemon]:
     """Ours, with a file for what was answered: on this machine's disk, for that is what keeping costs."""
     with (
         TemporaryDirectory(prefix="xenstore-state-", dir="/var/tmp") as folder,
-        jitsu_xenstored("--state", f"{folder}/state", *options) as daemon,
+        jitsu_xenstored("--state", f"{folder}/state") as daemon,
     ):
         yield daemon
 
 
-def _policy(sync: str) -> Start:
-    return lambda: _kept("--sync", sync)
-
-
 DAEMONS: Mapping[str, Start] = {OURS: jitsu_xenstored, OURS_KEPT: _kept, OCAML: oxenstored, C: c_xenstored}
-POLICIES: Mapping[str, Start] = {
-    "no --state": jitsu_xenstored,
-    **{f"--state FILE --sync {sync}": _policy(sync) for sync in ("off", "normal", "full")},
-}
-BUILDERS = 8
-"""Clients who build, with each policy."""
 
 
 def measure() -> None:
@@ -73,11 +63,11 @@ def measure() -> None:
     console.print(xenstore_report.plain(plain))
     memory = list(_memory())
     console.print(xenstore_report.memory(memory))
-    policies = _policies(builds)
-    console.print(xenstore_report.keeping(policies))
+    costs = xenstore_state.costs()
+    console.print(xenstore_state.table(costs))
     console.print(xenstore_report.aims(shapes, builds))
     FOLDER.mkdir(exist_ok=True)
-    measured = Measured(builds, shapes, crowds, plain, memory, policies)
+    measured = Measured(builds, shapes, crowds, plain, memory, costs)
     (FOLDER / "xenstore.json").write_text(json.dumps(asdict(measured), indent=1))
     xenstore_picture.draw(crowds, FOLDER / "xenstore.png")
 
@@ -125,18 +115,6 @@ def _plain(daemons: Mapping[str, Start], works: Iterable[str]) -> list[Plain]:
                         figures = (done.requests / done.seconds, cpu * 1e6 / done.requests)
                         taken.setdefault((name, work, clients), []).append(figures)
     return [Plain(*what, *map(median, zip(*figures, strict=True))) for what, figures in taken.items()]
-
-
-def _policies(builds: int) -> list[Policy]:
-    writes = _plain(POLICIES, ["write"])
-    return [
-        Policy(
-            name,
-            [figure for figure in writes if figure.daemon == name],
-            _run(name, start, "none", BUILDERS, builds),
-        )
-        for name, start in POLICIES.items()
-    ]
 
 
 def _memory() -> Iterator[Memory]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.bench.xenstore_load import Load
+from tests.bench.xenstore_state import Cost
 
 OURS, OURS_KEPT, OCAML, C = "jitsu", "jitsu --state", "oxenstored", "C xenstored"
 
@@ -50,15 +51,6 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """One way for ours to keep what was answered: `options` of the command line, none for not at all."""
-
-    options: str
-    writes: Sequence[Plain]
-    run: Run
-
-
-@dataclass(frozen=True, slots=True)
 class Measured:
     """All of it; `builds` is how many domains each client built in a run of `shapes`."""
 
@@ -68,4 +60,4 @@ class Measured:
     """One sequence for each client."""
     plain: Sequence[Plain]
     memory: Sequence[Memory]
-    policies: Sequence[Policy]
+    costs: Sequence[Cost]

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.xenstore_load import SHAPES
-from tests.bench.xenstore_measured import OCAML, OURS, OURS_KEPT, Memory, Plain, Policy, Run
+from tests.bench.xenstore_measured import OCAML, OURS, OURS_KEPT, Memory, Plain, Run
 
 RETRIES_OF_TEARDOWNS = 100 / 1600
 """Of those in `libxl` by the most clients."""
@@ -101,25 +101,6 @@ def memory(figures: Sequence[Memory]) -> Table:
         few, many = sorted((f for f in figures if f.daemon == daemon), key=lambda figure: figure.domains)
         sizes = (f"{size:,}" for figure in (few, many) for size in (figure.rss, figure.pss))
         table.add_row(daemon, *sizes, f"{(many.pss - few.pss) / many.domains:.1f}")
-    return table
-
-
-def keeping(policies: Sequence[Policy]) -> Table:
-    """Ours without a file and with each policy for it."""
-    kinds = [f"writes/s by {figure.clients}" for figure in policies[0].writes]
-    titles = (*kinds, "CPU us/write", "seconds", "CPU us/request", "x no --state")
-    run = policies[0].run.load
-    what = f"{run.clients} clients with {run.count} builds and teardowns each, shape {run.work}"
-    table = _table(f"What keeping costs: plain writes, and {what}", "ours with", *titles, left=1)
-    for policy in policies:
-        table.add_row(
-            policy.options,
-            *(f"{figure.per_second:,.0f}" for figure in policy.writes),
-            " / ".join(f"{figure.cpu_us:.1f}" for figure in policy.writes),
-            f"{policy.run.load.seconds:.2f}",
-            f"{policy.run.cpu_us:.1f}",
-            f"{policy.run.load.seconds / run.seconds:.2f}",
-        )
     return table
 
 
