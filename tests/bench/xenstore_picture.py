@@ -9,7 +9,7 @@ from tests.bench.xenstore_measured import OCAML, OURS, OURS_KEPT, C, Run
 LINES = {
     C: ("tab:red", "s-", 4),
     OCAML: ("tab:orange", "^-", 4),
-    OURS: ("tab:blue", "o-", -10),
+    OURS: ("tab:blue", "o-", -14),
     OURS_KEPT: ("tab:cyan", "o--", 4),
 }
 """Colour and style of each, and where its figure stands, in points above its last dot."""
