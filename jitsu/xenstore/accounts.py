@@ -16,6 +16,10 @@ class Account:
         """Its connections."""
 
     @property
+    def connections(self) -> int:
+        return len(self.peers)
+
+    @property
     def watches(self) -> int:
         return sum(len(peer.watches) for peer in self.peers)
 

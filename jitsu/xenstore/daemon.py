@@ -12,7 +12,7 @@ from jitsu.xenstore.control import Control
 from jitsu.xenstore.domains import Domains
 from jitsu.xenstore.guest_port import GuestPorts
 from jitsu.xenstore.journal import Journal
-from jitsu.xenstore.server import Server
+from jitsu.xenstore.server import MOST_CONNECTIONS, Server
 from jitsu.xenstore.store import Store
 from jitsu.xenstore.toolstack import Toolstack
 from jitsu.xenstore.transport import Listener
@@ -46,7 +46,9 @@ class Daemon:
                     f"{state} has domain {domid}, which does not exist: --domains is {domains.first}-{domains.last}",
                     hint="give it a range in which all are that were introduced",
                 )
-        self.server = Server(self.store, saved=self._journal.save) if self._journal else Server(self.store)
+        saved = self._journal.save if self._journal is not None else lambda: None
+        descriptors = _allow_descriptors(MOST_CONNECTIONS + 2 * FIRST_SOCKETS)
+        self.server = Server(self.store, saved=saved, descriptors=descriptors)
         self._folder = folder or Path()
         self._sockets = folder is not None
         self._open_sockets: set[int] = set()
@@ -54,7 +56,6 @@ class Daemon:
         Toolstack(self.store, introduced=self._introduced, released=self._released)
         Control(self.store)
         if folder is not None:
-            _allow_descriptors(2 * FIRST_SOCKETS)
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
@@ -102,8 +103,8 @@ class Daemon:
             self._open_sockets.discard(domid)
 
     def _open(self, domid: int) -> None:
-        self._open_sockets.add(domid)
         self.server.listen(Listener(self._socket_of(domid), domid))
+        self._open_sockets.add(domid)
 
     def _socket_of(self, domid: int) -> Path:
         return self._folder / f"{domid}.sock"
@@ -115,8 +116,10 @@ def suppressed_read(end: socket.socket) -> None:
         end.recv(4096)
 
 
-def _allow_descriptors(wanted: int) -> None:
-    """Raise our own limit of open files as far as it may be."""
+def _allow_descriptors(wanted: int) -> int:
+    """Raise our own limit of open files as far as it may be: how many may be open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard) if hard >= 0 else wanted, hard))
+    if 0 <= soft < wanted:
+        soft = min(wanted, hard) if hard >= 0 else wanted
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return soft if soft >= 0 else wanted

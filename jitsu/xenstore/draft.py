@@ -7,7 +7,7 @@ same requests would be answered there the same; that is the fast way to a transa
 
 from collections.abc import Iterator
 
-from jitsu.xenstore.paths import ROOT, name_of, parent_of
+from jitsu.xenstore.paths import ROOT, is_special, name_of, parent_of
 from jitsu.xenstore.permissions import Permissions
 from jitsu.xenstore.tree import Node, Tree
 from jitsu.xenstore.view import NAMES, NODE, Event, Thing, View, changed, judges_of, removed
@@ -179,6 +179,39 @@ class Draft(View):
         for path, stamp in self.stamps.items():
             if tree.listed(path) != stamp:
                 yield NAMES, path
+
+    def belied_by(self, event: Event) -> bool:
+        """Did the store's last commit, of which this event is, make false what was noted?"""
+        tree, path = self.tree, event.path
+        node = tree.node(path)
+        if node is None:
+            if path in self.present:
+                return True
+        elif node.stamp == tree.commit and self._contradicts(path, node):
+            return True
+        if event.exact or is_special(path):
+            return False
+        # Those above it, as far as they were made with it; and the list of names in which they are new, or it is gone.
+        while path != ROOT:
+            path = parent_of(path)
+            above = tree.node(path)
+            if above is None or tree.listed(path) != tree.commit:
+                return False
+            if self._lists(path) or (above.born == tree.commit and path in self.absent):
+                return True
+        return False
+
+    def _contradicts(self, path: str, now: Node) -> bool:
+        return (
+            path in self.absent
+            or self.values.get(path, now.value) != now.value
+            or self.perms.get(path, now.perms) != now.perms
+        )
+
+    def _lists(self, path: str) -> bool:
+        """Were other names of this directory noted than there are?"""
+        names = self.listings.get(path)
+        return names is not None and list(names) != list(self.tree.names(path))
 
     # Changing
 

@@ -10,18 +10,29 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 
 from jitsu.xenstore.peer import Peer
 from jitsu.xenstore.store import Store
 from jitsu.xenstore.transport import Listener, Transport
+from jitsu.xenstore.turns import ROUND, SHARE, Turns
 from jitsu.xenstore.wire import Message, Parser, ProtocolError
 
 MOST_REQUESTS = 64
-"""Requests of one connection executed in one turn."""
+"""Requests of one connection of domain 0 executed in one turn."""
 
 MOST_CONNECTIONS = 4096
+
+MOST_OF_A_GUEST = 64
+"""Connections of one domain that is not privileged."""
+
+FOR_DOMAIN_0 = 256
+"""Connections that are left for domain 0 when guests have all others."""
+
+OTHER_DESCRIPTORS = 32
+"""Of those that may be open, so many are none of clients: the epoll, the log, the state."""
 
 FULL = 256 * 1024
 """Bytes that wait to be sent, from which on nothing more is read from a connection."""
@@ -51,14 +62,25 @@ class Connection:
 class Server:
     """Serves a store. `saved` is called before anything is sent that tells of changes."""
 
-    def __init__(self, store: Store, *, saved: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, store: Store, *, saved: Callable[[], None] = lambda: None, descriptors: int = MOST_CONNECTIONS
+    ) -> None:
+        """`descriptors` is how many may be open at once, of whatever kind."""
         self.store = store
+        self._descriptors = descriptors
         self._saved = saved
         self._epoll = select.epoll()
         self._listeners: dict[int, Listener] = {}
         self._connections: dict[int, Connection] = {}
         self._of_peer: dict[Peer, Connection] = {}
         self._pending: dict[Connection, None] = {}
+        """Connections of domain 0 with requests that have come."""
+        self._turns: Turns[Connection] = Turns()
+        self._silenced: dict[int, dict[Connection, None]] = {}
+        """Guests that are not heard for a while, and what they have to say."""
+        self._paused: set[int] = set()
+        """Those that are heard again when they have credit."""
+        self._refused = False
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._wakers: dict[int, Callable[[], None]] = {}
         self._numbers = count()
@@ -106,6 +128,9 @@ class Server:
         del self._connections[connection.fd]
         self._epoll.unregister(connection.fd)
         self._pending.pop(connection, None)
+        self._turns.discard(connection.peer.domid, connection)
+        self._silenced.get(connection.peer.domid, {}).pop(connection, None)
+        self._refused = False
         self.store.disconnect(connection.peer)
         connection.transport.close()
         connection.ended()
@@ -142,11 +167,15 @@ class Server:
         for fd, what in self._epoll.poll(patience):
             connection = connections.get(fd)
             if connection is not None:
-                if what & select.EPOLLHUP and connection.held:
+                guest = connection.peer.domid
+                if what & select.EPOLLHUP and (connection.held or (guest and not connection.interest & select.EPOLLIN)):
                     self.close(connection)  # who would hear the answer is gone
                     continue
                 if what & ~select.EPOLLOUT:
-                    self._read(connection)
+                    if guest:
+                        self._turns.add(guest, connection)
+                    else:
+                        self._read(connection)
                 if what & select.EPOLLOUT:
                     self.store.unsent[connection.peer] = None  # when all that waits there is saved
             elif fd in self._listeners:
@@ -157,6 +186,8 @@ class Server:
         pending, self._pending = self._pending, {}
         for connection in pending:
             self._execute(connection)
+        if self._turns:
+            self._hear_guests()
         if len(self.store.leases):
             self.store.expire()
         self._resume()
@@ -170,7 +201,7 @@ class Server:
                 self._send(known)
 
     def _patience(self) -> float:
-        if self._pending:
+        if self._pending or self._turns:
             return 0
         deadlines = list(self._deadlines())
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else -1
@@ -190,11 +221,22 @@ class Server:
         transport = listener.accept()
         if transport is None:
             return
-        if len(self._connections) >= MOST_CONNECTIONS:
-            log.warning("refused a connection of domain %d: there are %d", listener.domid, MOST_CONNECTIONS)
-            transport.close()
+        if self._has_room_for(listener.domid):
+            self.connect(transport, listener.domid)
             return
-        self.connect(transport, listener.domid)
+        transport.close()
+        if not self._refused:
+            log.warning("refused a connection of domain %d: there are %d", listener.domid, len(self._connections))
+            self._refused = True  # it is said again when a connection has ended
+
+    def _has_room_for(self, domid: int) -> bool:
+        """May a domain have a connection more?"""
+        most = min(MOST_CONNECTIONS, self._descriptors - len(self._listeners) - OTHER_DESCRIPTORS)
+        if domid:
+            most -= min(FOR_DOMAIN_0, most // 4)
+            if self.store.account(domid).connections >= MOST_OF_A_GUEST:
+                return False
+        return len(self._connections) < most
 
     def _read(self, connection: Connection) -> None:
         if connection.held or connection.requests or connection.peer.backlog > FULL:
@@ -215,12 +257,48 @@ class Server:
         if connection.requests:
             self._execute(connection)
 
+    def _hear_guests(self) -> None:
+        """A round of all guests that are ready."""
+        # Processor time: what the machine does meanwhile is nobody's fault here.
+        began = before = time.thread_time()
+        clock = time.monotonic()
+        for connection in self._turns.round():
+            domid = connection.peer.domid
+            if self._is_to_wait(domid, clock):
+                self._listen_to(connection, False)
+                self._silenced.setdefault(domid, {})[connection] = None
+            elif connection.requests and not connection.held:
+                self._execute(connection)
+            else:
+                self._listen_to(connection, True)
+                self._read(connection)
+            now = time.thread_time()
+            self._turns.used(domid, now - before)
+            if now - began > ROUND:
+                break
+            before = now
+
+    def _is_to_wait(self, domid: int, now: float) -> bool:
+        """Is a guest not to be heard, until it takes answers or has credit again?"""
+        pause = self.store.credit.seconds_until_heard(domid, now)
+        if pause:
+            if domid not in self._paused:
+                self._paused.add(domid)
+                self.call_later(pause, partial(self._hear_again, domid))
+            return True
+        return self.store.has_too_much_unread(domid)
+
+    def _hear_again(self, domid: int) -> None:
+        self._paused.discard(domid)
+        for connection in self._silenced.pop(domid, ()):
+            self._turns.add(domid, connection)
+
     def _execute(self, connection: Connection) -> None:
         """Execute what has come, up to a fair share; the rest has its turn later."""
         requests, peer, execute = connection.requests, connection.peer, self.store.execute
         if connection.held or peer not in self._of_peer:
             return
-        for _ in range(MOST_REQUESTS):
+        for _ in range(min(SHARE, self.store.answers_free(peer.domid)) if peer.domid else MOST_REQUESTS):
             if not requests:
                 self._listen_to(connection, True)
                 return
@@ -230,7 +308,10 @@ class Server:
                 connection.held = True
                 return
             requests.popleft()
-        self._pending[connection] = None
+        if peer.domid:
+            self._turns.add(peer.domid, connection)
+        else:
+            self._pending[connection] = None
 
     def _resume(self) -> None:
         """Go on with those whose wait is over, in their order."""
@@ -256,6 +337,8 @@ class Server:
         blocked = bool(peer.backlog)
         if blocked != bool(connection.interest & select.EPOLLOUT):
             self._interest(connection, connection.interest ^ select.EPOLLOUT)
+        if peer.domid in self._silenced and peer.domid not in self._paused:
+            self._hear_again(peer.domid)
         if not blocked and not connection.held and not connection.requests:
             self._listen_to(connection, True)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from jitsu.xenstore import operations
 from jitsu.xenstore.accounts import Account
+from jitsu.xenstore.credit import Credit
 from jitsu.xenstore.domains import Domains
 from jitsu.xenstore.lease import Leases
 from jitsu.xenstore.operations import OK, Caller
@@ -44,7 +45,7 @@ SIZE_OF_WATCH = 256
 """Bytes that count for a watch beside its path and token."""
 
 MOST_REMEMBERED = 65_536
-"""Records kept for open transactions only; then the oldest of them is given up."""
+"""Records kept for open transactions only; then the oldest of them is given up, those of guests first."""
 
 Handler = Callable[[Peer, Message], bytes]
 
@@ -73,6 +74,9 @@ class Store:
         self._accounts: dict[int, Account] = {}
         self._present = Present(self.tree)
         self._open: dict[Transaction, Peer] = {}
+        self._privileged: dict[Transaction, None] = {}
+        """Those of domain 0 among them."""
+        self.credit = Credit()
         self._clock = clock
         for path in FIRST_NODES:
             perform(self._present, self._caller(0), Request(Type.WRITE, path, b"1" if path == OURS else b""))
@@ -106,6 +110,19 @@ class Store:
         if account is None:
             account = self._accounts[domid] = Account()
         return account
+
+    def answers_free(self, domid: int) -> int:
+        """How many requests of a guest may be executed before answers are sent."""
+        limit = self.quotas.limit("outstanding", domid)
+        return max(0, limit - self.account(domid).unanswered) if limit else LONGEST_PAYLOAD
+
+    def has_too_much_unread(self, domid: int) -> bool:
+        """Is a guest not to be heard before it has taken of what waits for it?"""
+        account = self.account(domid)
+        if not account.backlog:
+            return False
+        memory = self.tree.weight.get(domid, 0) + account.besides()
+        return not self.answers_free(domid) or self.quotas.exceeded("memory", domid, memory)
 
     def reset(self, peer: Peer) -> None:
         """Forget a connection's transactions and watches."""
@@ -208,6 +225,8 @@ class Store:
         """A changing request outside of transactions."""
         self.tree.begin()
         payload = perform(self._present, peer.caller, request)
+        if self._open:
+            self._mind_the_open(peer, self._present.events)
         self._fire_present()
         return payload
 
@@ -251,10 +270,10 @@ class Store:
             raise StoreError("EBUSY", "a transaction within a transaction")
         if peer.domid and self.quotas.exceeded("transactions", peer.domid, self.account(peer.domid).transactions + 1):
             raise StoreError("ENOSPC", f"domain {peer.domid} has as many transactions as it may")
-        while self.tree.remembered > MOST_REMEMBERED and self._open:
-            self._give_up(next(iter(self._open)))
         transaction = Transaction(self.tree, peer.caller, strict=message.payload == STRICT)
         self._open[transaction] = peer
+        if not peer.domid:
+            self._privileged[transaction] = None
         return b"%d\0" % peer.number(transaction)
 
     def _end(self, peer: Peer, transaction: Transaction, *, commit: bool) -> bytes:
@@ -270,17 +289,30 @@ class Store:
             raise
         finally:
             self._close(transaction)
+        if self._open:
+            self._mind_the_open(peer, events)
         self.watches.fire(events)
         return OK
 
     def _close(self, transaction: Transaction) -> None:
         if self._open.pop(transaction, None) is not None:
+            self._privileged.pop(transaction, None)
             transaction.close()
         self.resumed += self.leases.end(transaction)
+
+    def _mind_the_open(self, peer: Peer, events: list[Event]) -> None:
+        """Something was changed while transactions are open: who is to pay for that, and who cannot go on?"""
+        if peer.domid and self._privileged:
+            drafts = [transaction.draft for transaction in self._privileged if not transaction.doom]
+            if any(draft.belied_by(event) for draft in drafts for event in events):
+                self.credit.pay(peer.domid, self._clock())
+        while self.tree.remembered > MOST_REMEMBERED and self._open:
+            self._give_up(next((each for each, whose in self._open.items() if whose.domid), next(iter(self._open))))
 
     def _give_up(self, transaction: Transaction) -> None:
         """What is kept for its sake is too much: whatever it asks now, it has to begin again."""
         del self._open[transaction]
+        self._privileged.pop(transaction, None)
         transaction.give_up()
         self.resumed += self.leases.end(transaction)
 
@@ -308,8 +340,8 @@ class Store:
         """Has another open transaction listed a directory, or will it change its list?"""
         return any(
             path in other.draft.listings or path in other.draft.relisted
-            for other, peer in self._open.items()
-            if other is not transaction and not peer.domid
+            for other in self._privileged
+            if other is not transaction
         )
 
     def _in_the_way_of(self, request: Request, peer: Peer) -> Thing | None:

@@ -3,8 +3,10 @@
 Source: docs/misc/xenstore.txt. All of it is for domain 0, but for questions about oneself.
 """
 
+import logging
 from collections.abc import Callable
 
+from jitsu.errors import HostError, ResourceBusy
 from jitsu.xenstore.operations import OK, Caller
 from jitsu.xenstore.peer import Peer
 from jitsu.xenstore.permissions import READ
@@ -15,6 +17,8 @@ FEATURES = 2 | 4 | 8
 """What we offer: the error field of rings, depths of watches, permissions for every domain (DOMID_ANY)."""
 
 Told = Callable[[int], None]
+
+log = logging.getLogger(__name__)
 
 
 class Toolstack:
@@ -43,7 +47,13 @@ class Toolstack:
         words = _words(message, 3)
         domid, frame, port = (_number(word) for word in words)
         new = self._store.domains.introduce(domid, frame, port)
-        self._introduced(domid)
+        try:
+            self._introduced(domid)
+        except (HostError, ResourceBusy) as error:
+            log.warning("domain %d: %s (%s)", domid, error.message, error.hint)
+            if new:
+                self._store.domains.release(domid)
+            raise StoreError("EIO", error.message) from error
         if new:
             self._tell("@introduceDomain", domid)
         return OK
@@ -55,6 +65,7 @@ class Toolstack:
             raise StoreError("EINVAL", "domain 0 is not released")
         self._store.domains.release(domid)
         self._store.quotas.forget(domid)
+        self._store.credit.forget(domid)
         self._store.retarget()
         self._released(domid)
         self._store.clear_away(domid)

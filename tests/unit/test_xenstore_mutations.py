@@ -9,6 +9,7 @@ import pytest
 from jitsu.xenstore.control import Control
 from jitsu.xenstore.domains import Domains
 from jitsu.xenstore.peer import Peer
+from jitsu.xenstore.quotas import DEFAULTS
 from jitsu.xenstore.store import Store
 from jitsu.xenstore.toolstack import Toolstack
 from jitsu.xenstore.wire import Message, Parser, ProtocolError, Type
@@ -31,6 +32,8 @@ class Clients:
         self._peers = [self.store.connect(domid) for domid in DOMIDS]
         self._parsers = [Parser() for _ in DOMIDS]
         self._healthy = self.store.connect(HEALTHY)
+        for name, value in DEFAULTS.items():
+            self.store.quotas.set(name, value, HEALTHY)  # domain 0 may change those of all
         zero = self.store.connect(0)
         for message in (
             Message(Type.WRITE, 1, 0, HEALTHY_PATH + b"\0"),
