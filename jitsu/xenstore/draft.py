@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from jitsu.xenstore.paths import ROOT, is_special, name_of, parent_of
 from jitsu.xenstore.permissions import Permissions
 from jitsu.xenstore.tree import Node, Tree
-from jitsu.xenstore.view import NAMES, NODE, Event, Thing, View, changed, judges_of, removed
+from jitsu.xenstore.view import MOST_CHANGES, NAMES, NODE, Event, Thing, View, changed, judges_of, removed
 
 
 class Own:
@@ -88,7 +88,7 @@ class Draft(View):
         return names
 
     def generation(self, path: str) -> int:
-        return self.tree.names_at(path, self.moment)[1] + self._changes
+        return self.tree.names_at(path, self.moment)[1] * MOST_CHANGES + self._changes
 
     def owned(self, domid: int) -> int:
         return self._had[domid] + self.balance.get(domid, 0)

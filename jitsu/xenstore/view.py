@@ -14,6 +14,9 @@ NAMES = "names"
 NODE = "node"
 """A node itself: whether it is there, its value, its permissions."""
 
+MOST_CHANGES = 1 << 20
+"""Between two generations of a directory there is room for those that only a transaction sees."""
+
 Thing = tuple[str, str]
 """NAMES or NODE, and the path: what two transactions can be at odds over."""
 
@@ -42,7 +45,7 @@ class View:
         raise NotImplementedError
 
     def generation(self, path: str) -> int:
-        """A number that changes with the names below a node."""
+        """A number that changes with the names below a node, and never comes again for others."""
         raise NotImplementedError
 
     def owned(self, domid: int) -> int:
@@ -110,7 +113,7 @@ class Present(View):
         return list(self.tree.names(path))
 
     def generation(self, path: str) -> int:
-        return self.tree.listed(path)
+        return self.tree.listed(path) * MOST_CHANGES
 
     def owned(self, domid: int) -> int:
         return self.tree.owned.get(domid, 0)

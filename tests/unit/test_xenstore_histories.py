@@ -95,6 +95,12 @@ SHRUNK = {
         0/0 rm /b 0
         0/0 set_perms / 4
         """,
+    "a generation inside a transaction is that of another list outside": """
+        0/0 rm /b 0
+        0/2 mkdir /b/x 0
+        0/1 mkdir /b 0
+        0/1 part / 0
+        """,
     "a directory that was restricted when the transaction began, and is no more": """
         0/0 set_perms /a/x 0
         0/0 restrict /a/x 0

@@ -20,6 +20,8 @@ from tests.xenstore_peer import Peer
 CLIENTS = 6
 ACCOUNTS = 4
 MONEY = 100
+ITEMS = 500
+"""More do not fit into one answer."""
 
 Asked = tuple[Type, bytes]
 
@@ -87,6 +89,8 @@ class Client:
     def _number(self) -> bool:
         (listed,) = self._begin((Type.DIRECTORY, b"/items\0"))
         number = 1 + max((int(name) for name in listed.payload.split(b"\0") if name), default=0)
+        if number > ITEMS:
+            return self._commit()
         committed = self._commit((Type.MKDIR, f"/items/{number}\0".encode()))
         if committed:
             self.items.append(number)

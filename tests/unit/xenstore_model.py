@@ -303,7 +303,7 @@ def difference(before: Tree, after: Tree, touched: list[str]) -> list[Happened]:
         if path not in after and (path not in before or gone_with_another(path)):
             continue
         happened.append(Happened(path, False, judges(path)))
-        if path in before and (path not in after or was_cut(path)):
+        if path in before and (path not in after or was_cut(path)) and not gone_with_another(path):
             lost = [each for each in below(before, path) if each not in after and each != path]
             happened += [Happened(each, True, judges(each)) for each in lost]
     return happened
