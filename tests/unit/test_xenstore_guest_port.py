@@ -176,6 +176,16 @@ class Timetable:
         return None  # type: ignore[return-value]
 
 
+def test_what_was_arranged_for_an_earlier_introduction_comes_to_nothing(tmp_path: Path) -> None:
+    table = Timetable()
+    ports = GuestPorts(tmp_path, table)  # type: ignore[arg-type]
+    ports.introduce(5)
+    ports.introduce(5)
+    earlier, _ = table.calls
+    earlier()
+    assert len(table.calls) == 2
+
+
 def test_it_tries_less_and_less_often_until_a_connection_lasts(tmp_path: Path) -> None:
     table, now = Timetable(), 0.0
     ports = GuestPorts(tmp_path, table, clock=lambda: now)  # type: ignore[arg-type]
