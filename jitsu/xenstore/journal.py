@@ -20,8 +20,8 @@ What survives beside the end of the process is for `sync` to say (PRAGMA synchro
 
 Measured (`make bench-xenstore`): with off and with normal a plain write takes twice the processor time that it takes
 without a file if one client writes, 1.25 times with 32, whose writes share turns, and a transaction that builds a
-domain 1.1 to 1.25 times. With full the disk says how long a lone write takes, 12 times as long as without and 7 times
-the processor; with 32 clients twice as long, and a transaction 1.1 to 1.6 times.
+domain 1.1 to 1.25 times. With full the disk says how long a lone write takes: 12 to 60 times as long as without, with 7
+to 12 times the processor; with 32 clients twice as long and 1.5 times the processor, a transaction 1.1 to 1.9 times.
 """
 
 import os
