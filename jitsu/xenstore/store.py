@@ -29,6 +29,18 @@ _ON_NODES = frozenset(
 )
 _CHANGING = frozenset({Type.WRITE, Type.MKDIR, Type.RM, Type.SET_PERMS})
 _WITH_SPECIAL = frozenset({Type.GET_PERMS, Type.SET_PERMS})
+_FOR_TOOLSTACKS = frozenset(
+    {
+        Type.INTRODUCE,
+        Type.RELEASE,
+        Type.RESUME,
+        Type.SET_TARGET,
+        Type.IS_DOMAIN_INTRODUCED,
+        Type.SET_FEATURE,
+        Type.GET_QUOTA,
+        Type.SET_QUOTA,
+    }
+)
 _OUTSIDE_TRANSACTIONS = frozenset({Type.WATCH, Type.UNWATCH})
 
 STRICT = b"doom\0"
@@ -193,6 +205,8 @@ class Store:
         handler = self.handlers.get(message.type)
         if handler is None:
             raise StoreError("ENOSYS", f"no request has type {message.type}")
+        if peer.domid and message.type in _FOR_TOOLSTACKS:
+            raise StoreError("EACCES", f"domain {peer.domid} is no toolstack")
         if message.transaction and message.type not in _OUTSIDE_TRANSACTIONS:
             peer.transaction(message.transaction)
         return handler(peer, message)

@@ -272,6 +272,12 @@ def test_what_is_for_toolstacks(host, kind, words):
     assert host[STRANGER].ask(kind, *words).error == "EACCES"
 
 
+def test_who_is_no_toolstack_is_told_so_before_his_transaction_is_looked_for(host):
+    for kind in (Type.INTRODUCE, Type.RELEASE, Type.SET_QUOTA):
+        assert host[STRANGER].ask(kind, b"1", transaction=77).error == "EACCES"
+    assert host[0].ask(Type.RELEASE, b"1", transaction=77).error == "ENOENT"
+
+
 def test_nothing_is_left_of_a_domain_that_was_released(host):
     introduce(host, OWNER, FRIEND)
     host.make(b"/t/mine", b"n1", value=b"v")
