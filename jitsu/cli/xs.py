@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -13,10 +14,11 @@ import click
 from click.shell_completion import CompletionItem
 
 from jitsu.cli.options import output_option, print_json
+from jitsu.config import DEFAULT_PATH, load_daemon
 from jitsu.domains.guest_text import printable
-from jitsu.errors import JitsuError
+from jitsu.errors import ConfigError, JitsuError
 from jitsu.xenstore import request
-from jitsu.xenstore.client import StoreClient, Transaction
+from jitsu.xenstore.client import StoreClient, Transaction, default_socket
 from jitsu.xenstore.request import encoded
 from jitsu.xenstore.survey import Node, survey
 
@@ -31,7 +33,8 @@ def _socket_option(function: _F) -> _F:
         "path",
         metavar="PATH",
         type=click.Path(path_type=Path),
-        help="Where the daemon listens, if not at $XENSTORED_PATH, $XENSTORED_RUNDIR/socket or Xen's usual place.",
+        help="Where the daemon listens, if not at $XENSTORED_PATH, $XENSTORED_RUNDIR/socket, Xen's usual place, or "
+        "where `jitsu serve` has its own.",
     )(function)
 
 
@@ -237,10 +240,24 @@ def _ask(path: Path | None, ask: Callable[[StoreClient], Awaitable[_T]]) -> _T:
     """Connect, ask, and close. Raises StoreError and StoreUnreachable."""
 
     async def connected() -> _T:
-        async with await StoreClient.connect(path) as store:
+        async with await StoreClient.connect(path or _usual()) as store:
             return await ask(store)
 
     return asyncio.run(connected())
+
+
+def _usual() -> Path:
+    """Where a daemon is to be looked for: as all clients do, and else where `jitsu serve` has its own."""
+    from jitsu.daemon.xenstored import SOCKET_NAME
+
+    usual = default_socket()
+    if usual.exists() or "XENSTORED_PATH" in os.environ or "XENSTORED_RUNDIR" in os.environ:
+        return usual
+    runtime = Path("/run/jitsu")
+    with suppress(ConfigError):
+        runtime = load_daemon(Path(os.environ.get("JITSU_CONFIG") or DEFAULT_PATH)).runtime
+    own = runtime / SOCKET_NAME
+    return own if own.exists() else usual
 
 
 def _row(path: str, value: bytes | None) -> dict[str, Any]:

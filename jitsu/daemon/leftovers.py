@@ -15,6 +15,7 @@ from pathlib import Path
 
 from jitsu.config import DaemonConfig
 from jitsu.daemon.control import SOCKET_NAME
+from jitsu.daemon.xenstored import SOCKET_NAME as STORE_SOCKET
 from jitsu.domains.console_files import users_in
 from jitsu.domains.qemu_adoption import pidfd_of, survivors
 from jitsu.domains.qemu_arguments import Identity
@@ -69,10 +70,15 @@ def _end(pid: int, who: Identity, users: Mapping[int, int]) -> None:
 
 
 def _files(runtime: Path) -> Iterator[Leftover]:
-    control = runtime / SOCKET_NAME
+    control, store = runtime / SOCKET_NAME, runtime / STORE_SOCKET
+    listening = _UNIX_SOCKETS.read_text().split()
     # systemd may listen on it for a daemon that is to come.
-    if control.exists() and str(control) not in _UNIX_SOCKETS.read_text().split():
+    if control.exists() and str(control) not in listening:
         yield Leftover("file", str(control), "nobody listens on it", partial(_unlink, control))
+    # One that lives ends by itself when nobody comes.
+    if str(store) not in listening:
+        for path in sorted(runtime.glob(f"{store.stem}.*")):
+            yield Leftover("file", str(path), "of a XenStore that nobody keeps", partial(_unlink, path))
     domains = runtime / "domains"
     consoles = ((int(path.name.partition(".")[0]), path) for path in domains.glob("[0-9]*.console.*"))
     for domid, path in sorted((*files_in(domains), *consoles)) if domains.is_dir() else ():

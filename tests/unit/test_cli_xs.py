@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from jitsu.cli import xs
 from jitsu.xenstore.daemon import Daemon
 from jitsu.xenstore.domains import Domains
 from jitsu.xenstore.wire import HEADER, Message, Type, joined
@@ -181,6 +182,27 @@ def test_nodes_are_completed(jitsu: Jitsu, store: str, monkeypatch: pytest.Monke
     assert completed(monkeypatch, jitsu, f"jitsu xs rm --socket {store}x /loc") == []
     monkeypatch.setenv("XENSTORED_PATH", "/nowhere")
     assert completed(monkeypatch, jitsu, f"jitsu xs rm --socket {store} /t") == ["/tool"]
+
+
+def test_the_store_of_the_daemon_is_found_where_there_is_no_other(
+    jitsu: Jitsu, store: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("XENSTORED_PATH", "XENSTORED_RUNDIR"):
+        monkeypatch.delenv(name, raising=False)
+    usual = tmp_path / "xen"
+    monkeypatch.setattr(xs, "default_socket", lambda: usual)
+    config = tmp_path / "jitsu.toml"
+    config.write_text(f'[daemon]\nruntime = "{tmp_path}/run"\n')
+    monkeypatch.setenv("JITSU_CONFIG", str(config))
+    error = f"error: no XenStore daemon listens on {usual}"
+    assert jitsu("xs", "ls", "-d", "0")[2].splitlines()[0] == error
+
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "xenstore.sock").symlink_to(store)
+    assert jitsu("xs", "ls", "-d", "0")[0] == 0
+    # One in Xen's place comes first, even if nobody listens there.
+    usual.touch()
+    assert jitsu("xs", "ls", "-d", "0")[0] != 0
 
 
 @pytest.mark.parametrize("node", ["/local/domain/1/nothing", "/nothing"])

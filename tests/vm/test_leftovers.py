@@ -1,6 +1,8 @@
 """`jitsu gc`: everything of a daemon that does not come back, and nothing of one that lives."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +33,10 @@ def test_what_a_killed_daemon_left_is_found_and_removed(stage: Stage, client: Cl
     assert gc(stage, "--remove") == f"nothing of {instance} is left over: a daemon runs, and owns it all\n"
     assert monitors(stage) == alive
 
+    store = stage.ask("status")["xenstored"]
     stage.kill_daemon()
+    assert not any("xenstore" in each["name"] for each in gc(stage, "-o", "json")), "that one lives"
+    os.kill(store, signal.SIGKILL)
     # Bridges of another daemon, one of which lives: its sentinel's tap is there.
     for name, alias in (("dead0", "jitsu:dead"), ("alive0", "jitsu:alive"), ("other0", "")):
         subprocess.run(["ip", "link", "add", name, "type", "bridge"], check=True)
@@ -47,7 +52,8 @@ def test_what_a_killed_daemon_left_is_found_and_removed(stage: Stage, client: Cl
         ("bridge", "dead0"),
         ("bridge", "alive0"),
     }
-    assert str(stage.config.daemon.runtime / "control.sock") in {each["name"] for each in found}
+    files = {Path(each["name"]).name for each in found if each["kind"] == "file"}
+    assert {"control.sock", "xenstore.sock", "xenstore.db"} <= files
     assert monitors(stage) == alive
     subprocess.run(["ip", "tuntap", "add", sentinel_name("alive"), "mode", "tap"], check=True)
     assert gc(stage, "--remove").endswith("\nremoved all of it\n")
@@ -57,5 +63,6 @@ def test_what_a_killed_daemon_left_is_found_and_removed(stage: Stage, client: Cl
     assert gc(stage) == f"nothing of {instance} is left over\n"
     assert not list(Path(stage.config.daemon.runtime).rglob("*.qmp"))
     assert not port.exists()
+    assert not list(Path(stage.config.daemon.runtime).glob("xenstore.*"))
     stage.start_daemon()
     assert client.by_name(f"www.{ZONE}").status == 200
