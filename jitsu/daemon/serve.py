@@ -33,6 +33,7 @@ from jitsu.domains.accelerator import Verdict, choose_accelerator
 from jitsu.domains.console import erase
 from jitsu.domains.domain_store import DomainStore
 from jitsu.domains.driver import DomainEvent
+from jitsu.domains.qemu_process import GUEST_PORTS
 from jitsu.errors import HostError, JitsuError
 from jitsu.events import Kind
 from jitsu.network.bridge import BridgeSettings
@@ -88,8 +89,9 @@ class Daemon:
             domain_store = DomainStore()
             xenstore = XenstoreLink(config.daemon, config.xenstore, domain_store)
             limits = config.limits
-            driver = await open_driver(config, domains, consoles, self._verdict, self._happened)
+            driver = await open_driver(config, domains, consoles, domain_store, self._verdict, self._happened)
             stack.callback(_remove_if_empty, domains)
+            stack.callback(_remove_if_empty, domains / GUEST_PORTS)
             stack.push_async_callback(consoles.close)
             stack.push_async_callback(xenstore.close)
             stack.push_async_callback(driver.close)

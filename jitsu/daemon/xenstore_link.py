@@ -14,6 +14,7 @@ from jitsu.config import DaemonConfig, XenstoreConfig
 from jitsu.daemon.companion import PATIENCE, Companion
 from jitsu.daemon.xenstored import SOCKET_NAME
 from jitsu.domains.domain_store import DomainStore
+from jitsu.domains.qemu_process import GUEST_PORTS
 from jitsu.xenstore.client import StoreClient
 from jitsu.xenstore.link import StoreUnreachable, connected
 
@@ -29,8 +30,14 @@ class XenstoreLink:
     def __init__(self, daemon: DaemonConfig, xenstore: XenstoreConfig, store: DomainStore) -> None:
         self._store = store
         self._path = xenstore.socket or daemon.runtime / SOCKET_NAME
-        command = None if xenstore.socket else [sys.executable, "-P", "-m", _MODULE, str(daemon.runtime)]
-        self._xenstored = Companion("xenstored", command, daemon.state / "xenstored.log", absent=(StoreUnreachable,))
+        ports = daemon.runtime / "domains" / GUEST_PORTS
+        command = [sys.executable, "-P", "-m", _MODULE, str(daemon.runtime), str(ports)]
+        self._xenstored = Companion(
+            "xenstored",
+            None if xenstore.socket else command,
+            daemon.state / "xenstored.log",
+            absent=(StoreUnreachable,),
+        )
         self._task: asyncio.Task[None] | None = None
         self.pid: int | None = None
         """The process that keeps the store; None while there is none."""

@@ -24,11 +24,13 @@ log = logging.getLogger(__name__)
 class OwnXenstored:
     """One that a daemon started. It watches whether anybody is there, besides serving the store."""
 
-    def __init__(self, runtime: Path) -> None:
+    def __init__(self, runtime: Path, guest_ports: Path) -> None:
         """Listens when this returns. Raises JitsuError."""
         self._state = runtime / STATE_NAME
         # No domain survives a power cut, so that no change is worth waiting for the disk.
-        self.daemon = Daemon(runtime / SOCKET_NAME, domains=Domains(), state=self._state, sync="off")
+        self.daemon = Daemon(
+            runtime / SOCKET_NAME, domains=Domains(), guest_ports=guest_ports, state=self._state, sync="off"
+        )
         self._lonely = 0.0
 
     def run(self) -> None:
@@ -48,9 +50,9 @@ class OwnXenstored:
 
 
 if __name__ == "__main__":
-    # As `jitsu serve` starts it: RUNTIME. The configuration may be in the middle of being edited.
+    # As `jitsu serve` starts it: RUNTIME GUEST_PORTS. The configuration may be in the middle of being edited.
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
     try:
-        OwnXenstored(Path(sys.argv[1])).run()
+        OwnXenstored(Path(sys.argv[1]), Path(sys.argv[2])).run()
     except JitsuError as failure:
         sys.exit(f"error: {failure.message}\n hint: {failure.hint}")

@@ -4,7 +4,8 @@
         name, domid
         data                        the guest's own
             jitsu/config/KEY        who and where it is: name, ip, gw, ip6, gw6, mac; the guest's to read
-            jitsu/control           what the host says to it; the guest's to read
+            jitsu/control/WORD      what the host says to it: wake, stop (store_readiness.py); the guest's to read
+            jitsu/ready             the guest writes it (the same)
     /jitsu/domains/DOMID            for domain 0 alone
         service, state, fingerprint, address, mac
         since                       for a state of serving: since when, in seconds of the host's monotonic clock
@@ -14,7 +15,7 @@ It is written and removed in one transaction, so that nobody ever sees a part of
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from jitsu.domains.driver import DomainSpec
@@ -40,7 +41,8 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One domain. `address` is the first that it has; `config` is what the guest is told, and is not read back."""
+    """One domain. `address` is the first that it has. `config` and `control` are what the guest is told, and are not
+    read back; nor is `present`: whether its port to the store may be opened by now."""
 
     domid: int
     service: str
@@ -51,6 +53,8 @@ class Record:
     since: float | None = None
     """Since when it serves, as `time.monotonic()` has it; None if it does not."""
     config: tuple[tuple[str, str], ...] = ()
+    control: tuple[tuple[str, bytes], ...] = ()
+    present: bool = True
 
     @classmethod
     def of(cls, spec: DomainSpec, standing: Standing = Standing.BOOTING) -> "Record":
@@ -89,15 +93,23 @@ def enter(pipeline: Pipeline, record: Record, *, anew: bool) -> None:
         pipeline.set_perms(f"{home}/data/jitsu/{folder}", ["n0", f"r{guest}"])
     for key, value in record.config:
         pipeline.write(f"{home}/data/jitsu/config/{key}", value.encode())
+    _tell(pipeline, record)
     for key, value in _entry(record).items():
         pipeline.write(f"{entry}/{key}", value.encode())
 
 
-def stand(pipeline: Pipeline, record: Record) -> None:
-    """Write what a domain does now, where the rest stands already."""
+def amend(pipeline: Pipeline, there: Record, record: Record) -> bool:
+    """Write what may change in the life of a domain, and has. False: more than that has."""
+    if replace(there, control=(), present=True, standing=record.standing, since=record.since) != replace(
+        record, control=(), present=True
+    ):
+        return False
     entry = _entry(record)
-    for key in ("state", "since"):
-        pipeline.write(f"{entry_of(record.domid)}/{key}", entry[key].encode())
+    if (there.standing, there.since) != (record.standing, record.since):
+        for key in ("state", "since"):
+            pipeline.write(f"{entry_of(record.domid)}/{key}", entry[key].encode())
+    _tell(pipeline, record, there.control)
+    return True
 
 
 def strike(pipeline: Pipeline, domid: int) -> None:
@@ -120,12 +132,23 @@ async def recorded(client: StoreClient) -> dict[int, Record]:
     return {record.domid: record for record in await asyncio.gather(*(_read(client, domid) for domid in domids))}
 
 
+def ready_of(domid: int) -> str:
+    return f"{home_of(domid)}/data/jitsu/ready"
+
+
 def home_of(domid: int) -> str:
     return f"{HOMES}/{domid}"
 
 
 def entry_of(domid: int) -> str:
     return f"{DOMAINS}/{domid}"
+
+
+def _tell(pipeline: Pipeline, record: Record, told: tuple[tuple[str, bytes], ...] = ()) -> None:
+    """Write what the host says to the guest, and has not said yet."""
+    for word in record.control:
+        if word not in told:
+            pipeline.write(f"{home_of(record.domid)}/data/jitsu/control/{word[0]}", word[1])
 
 
 async def _read(client: StoreClient, domid: int) -> Record:

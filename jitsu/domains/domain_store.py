@@ -11,26 +11,31 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from jitsu.domains.domain_record import (
     Record,
     Standing,
+    amend,
     appoint,
     enter,
     make_places,
     recorded,
-    stand,
     strike,
 )
 from jitsu.domains.driver import DomainSpec
+from jitsu.domains.ready_watches import ReadyWatches
 from jitsu.errors import JitsuError
 from jitsu.xenstore.client import StoreClient
 from jitsu.xenstore.wire import StoreError
 
 log = logging.getLogger(__name__)
 
-AFTER = 0.002
-"""Seconds after which a change is written: what a summon does at once comes first, and some changes are the last."""
+AFTER = 0.1
+"""Seconds after which a change is written: two processors have enough to do with a guest's start."""
+
+SOON = 0.002
+"""The same where the guest reads it: when the DNS answer has left, and before its kernel is loaded."""
 
 PATIENCE = 10.0
 """Seconds in which a XenStore must have answered all that one change takes; then it is given up, and another sought."""
@@ -43,7 +48,10 @@ class DomainStore:
     """The records of one daemon's domains. Everything happens in the running event loop."""
 
     def __init__(self) -> None:
+        self.ready = ReadyWatches()
         self._records: dict[int, Record] = {}
+        self._control: dict[int, dict[str, bytes]] = {}
+        """What guests are told; also of domains that are not on record yet."""
         self._there: dict[int, Record] = {}
         """What stands in the XenStore, as far as we know."""
         self._busy: dict[int, asyncio.Task[None]] = {}
@@ -61,22 +69,39 @@ class DomainStore:
 
     # What ought to stand there.
 
-    def began(self, spec: DomainSpec, standing: Standing = Standing.BOOTING) -> None:
-        """A domain is built, or found, by this spec."""
-        self._records[spec.domid] = Record.of(spec, standing)
-        self._later(spec.domid)
+    def began(self, spec: DomainSpec, standing: Standing = Standing.BOOTING, *, present: bool = True) -> None:
+        """A domain is built, or found, by this spec. One that is not `present` yet has `arrived` later on."""
+        record = replace(Record.of(spec, standing), present=present)
+        self._records[spec.domid] = replace(record, control=tuple(self._control.get(spec.domid, {}).items()))
+        self._later(spec.domid, SOON if spec.store_port else AFTER)
+
+    def arrived(self, domid: int) -> None:
+        """The guest runs, so that its port may be opened: it must see that."""
+        self._change(domid, present=True)
+        self._settle(domid)
+
+    def tell(self, domid: int, word: str, value: bytes) -> None:
+        """Say something to a guest, now; it stands there until something else does."""
+        control = self._control.setdefault(domid, {})
+        control[word] = value
+        self._change(domid, control=tuple(control.items()))
+        self._settle(domid)
 
     def becomes(self, domid: int, standing: Standing, since: float | None = None) -> None:
         """A domain does something else now, if it serves: since then."""
-        record = self._records.get(domid)
-        if record is not None:
-            self._records[domid] = replace(record, standing=standing, since=since)
-            self._later(domid)
+        self._change(domid, standing=standing, since=since)
+        self._later(domid)
 
     def ended(self, domid: int) -> None:
         """A domain is gone, or about to be; may be said twice."""
+        self._control.pop(domid, None)
         if self._records.pop(domid, None) is not None:
             self._later(domid)
+
+    def _change(self, domid: int, **changes: Any) -> None:
+        record = self._records.get(domid)
+        if record is not None:
+            self._records[domid] = replace(record, **changes)
 
     # What an earlier daemon left there.
 
@@ -110,10 +135,12 @@ class DomainStore:
                 # What was read back has no `config`, so all that live are written again: parts may be missing.
                 for domid in {**self._there, **self._records}:
                     self._settle(domid)
+                self.ready.connect(client)
                 self._look_idle()
                 await lost
         finally:
             self._client, self._joining = None, False
+            self.ready.disconnect()
             self._look_idle()
             for task in (lost, adopted):
                 task.cancel()
@@ -137,17 +164,17 @@ class DomainStore:
             async with asyncio.timeout(within):
                 await self._idle.wait()
 
-    def _later(self, domid: int) -> None:
-        if domid not in self._due:
-            self._due.add(domid)
-            self._idle.clear()
-            asyncio.get_running_loop().call_later(AFTER, self._settle, domid)
+    def _later(self, domid: int, seconds: float = AFTER) -> None:
+        self._due.add(domid)
+        self._idle.clear()
+        asyncio.get_running_loop().call_later(seconds, self._settle, domid)
 
     def _settle(self, domid: int) -> None:
         """See that a domain stands there as it ought to, if there is a XenStore, and nobody does already."""
         self._due.discard(domid)
         busy = self._busy.get(domid)
         if self._client is not None and (busy is None or busy.done()):
+            self._idle.clear()
             task = self._busy[domid] = asyncio.create_task(self._write(self._client, domid))
             task.add_done_callback(partial(self._wrote, domid))
         self._look_idle()
@@ -189,10 +216,11 @@ class DomainStore:
             with suppress(StoreError):
                 # It may be a XenStore that never heard of it.
                 await client.release(domid)
-        elif there is not None and there == replace(wanted, standing=there.standing, since=there.since):
-            stand(pipeline, wanted)
+        elif there is not None and amend(pipeline, there, wanted):
             await pipeline.commit()
             self._there[domid] = wanted
+            if wanted.present and not there.present:
+                await self._introduce(client, domid)
         else:
             anew = there is not None and not there.is_of(wanted)
             if anew and there is not None:
@@ -202,8 +230,16 @@ class DomainStore:
                 appoint(pipeline, wanted.service, self._domain_of(wanted.service))
             await pipeline.commit()
             self._there[domid] = wanted
-            await client.introduce(domid, _FRAME, _PORT)
+            if wanted.present:
+                await self._introduce(client, domid)
         return True
+
+    async def _introduce(self, client: StoreClient, domid: int) -> None:
+        try:
+            await client.introduce(domid, _FRAME, _PORT)
+        except StoreError as error:
+            # Its guest has no way to this store then. What stands there is as true.
+            log.warning("domain %d cannot be introduced to the XenStore: %s", domid, error)
 
     def _domain_of(self, service: str) -> int | None:
         """The domain that a service has: of several, the last."""

@@ -20,6 +20,7 @@ from typing import Any
 from jitsu.domains.accelerator import Verdict, find_qemu
 from jitsu.domains.console_files import ConsoleFiles, consoles_in
 from jitsu.domains.console_keeper import UNSEEN, Consoles
+from jitsu.domains.domain_store import DomainStore
 from jitsu.domains.driver import Capabilities, Domain, DomainSpec, Ending, Listener
 from jitsu.domains.kernel import recognise
 from jitsu.domains.libvirt_connection import LibvirtConnection
@@ -48,7 +49,7 @@ class LibvirtDriver:
     """Builds domains through libvirt. Implements `Driver`; made by `open`.
 
     `uri` is of a QEMU on this host (`qemu:///system`): taps cannot be handed to another. `instance`, `runtime_dir`,
-    `consoles` and `verdict` are as the direct driver has them.
+    `consoles`, `verdict` and `store` are as the direct driver has them.
     """
 
     def __init__(
@@ -59,6 +60,8 @@ class LibvirtDriver:
         consoles: Consoles,
         verdict: Verdict,
         listener: Listener,
+        *,
+        store: DomainStore | None = None,
     ) -> None:
         """Raises `HostError` without libvirt-python or without QEMU."""
         self._instance = instance
@@ -66,6 +69,7 @@ class LibvirtDriver:
         self._consoles = consoles
         self._verdict = verdict
         self._listener = listener
+        self._store = store if store is not None else DomainStore()
         self._qemu = find_qemu()
         self._libvirt = LibvirtConnection(uri, self._ends_because, self._libvirt_is_back)
         self._processes: dict[int, LibvirtProcess] = {}
@@ -207,6 +211,8 @@ class LibvirtDriver:
             self._consoles.began(console)
             if spec.tells_ready:
                 process.hear_ready(connect(files.ready))
+            elif spec.store_port:
+                process.hear_store(self._store)
             if run:
                 await self._libvirt.call(subject, _resumption(uuid))
         except DomainError as error:
@@ -310,8 +316,10 @@ class LibvirtDriver:
             process.become(replace(process.domain, paused=found.resting))
             if files.has_ready_port():
                 process.hear_ready(connect(files.ready), booted=found.resting)
-                if found.running:
-                    process.wake(strict=False)
+            elif files.has_store_port():
+                process.hear_store(self._store, booted=True)
+            if found.running:
+                process.wake(strict=False)
         except DomainError:
             with suppress(DomainError):
                 await self._end(process)

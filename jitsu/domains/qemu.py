@@ -22,6 +22,7 @@ from jitsu.domains.accelerator import KVM, Verdict, find_qemu
 from jitsu.domains.confinement import SPARE_FILE_SIZE, Confinement
 from jitsu.domains.console_files import ConsoleFiles, consoles_in, users_in
 from jitsu.domains.console_keeper import UNSEEN, Consoles
+from jitsu.domains.domain_store import DomainStore
 from jitsu.domains.driver import Capabilities, Domain, DomainSpec, Ending, Listener, Saver
 from jitsu.domains.guest_users import GuestUsers, as_user
 from jitsu.domains.kernel import recognise
@@ -58,8 +59,9 @@ class QemuDriver:
     `instance` tells this host's daemons apart and must be held by one daemon at a time. `runtime_dir` is this
     instance's own: it holds the domains' sockets and is cleared of what dead domains left behind; in `guest-ports` are
     those on which a XenStore's server finds the guests, which nobody but this user can enter. `snapshots` takes
-    saved states. `consoles` is told of every console. `verdict` says which accelerator to use. `uids` are users, each
-    of them for one guest at a time; with none, guests run as the daemon does.
+    saved states. `consoles` is told of every console. `store` hears guests that speak to the XenStore. `verdict` says
+    which accelerator to use. `uids` are users, each of them for one guest at a time; with none, guests run as the
+    daemon does.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class QemuDriver:
         verdict: Verdict,
         listener: Listener,
         *,
+        store: DomainStore | None = None,
         uids: range = range(0),
     ) -> None:
         """Make `runtime_dir` where it is missing. Raises `HostError` when that fails."""
@@ -86,6 +89,7 @@ class QemuDriver:
         self._consoles = consoles
         self._verdict = verdict
         self._listener = listener
+        self._store = store if store is not None else DomainStore()
         self._users = GuestUsers(uids)
         self._qemu = ""
         self._kept: Snapshots | None = None
@@ -107,7 +111,7 @@ class QemuDriver:
     async def launch(self, spec: DomainSpec, taps: Sequence[int]) -> Domain:
         """Start QEMU; returns once it executes. One that fails after that is a domain that crashed."""
         process = self._start(spec, taps, paused=False)
-        if not spec.tells_ready:
+        if not (spec.tells_ready or spec.store_port):
             # Nothing will tell when the guest serves, so there is no better moment to be told why it ends.
             process.connect_monitor()
         return process.domain
@@ -169,9 +173,8 @@ class QemuDriver:
             self._consoles.began(console.become(spec.service))
             # First of all: a daemon that finds this process must know whose guest runs in it.
             files.name_tenant(identity.encode())
-            if spec.tells_ready:
-                # It waits in the socket until there is a guest to read it.
-                process.wake()
+            # It waits, in the socket or the store, until there is a guest to read it.
+            process.wake()
             qmp = await process.monitor()
             await qmp.execute("getfd", {"fdname": "state"}, fd=state)
             await qmp.execute("migrate-incoming", {"uri": "fd:state"})
@@ -323,6 +326,8 @@ class QemuDriver:
             self._consoles.began(console)
         if ready is not None:
             process.hear_ready(ready)
+        elif spec.store_port:
+            process.hear_store(self._store, booted=incoming)
         return process
 
     async def _adopt(self, pid: int, identity: Identity, users: Mapping[int, int]) -> QemuProcess | None:
@@ -347,9 +352,11 @@ class QemuDriver:
             process.become(replace(process.domain, paused=resting))
             if files.has_ready_port():
                 process.hear_ready(connect(files.ready), booted=resting)
-                if not resting:
-                    # A copy must not be heard before it has secrets of its own.
-                    process.wake(strict=not identity.service)
+            elif files.has_store_port():
+                process.hear_store(self._store, booted=True)
+            if not resting:
+                # A copy must not be heard before it has secrets of its own.
+                process.wake(strict=not identity.service)
         except DomainError:
             # What does not die even now stays silent and watched, and holds up nobody's start.
             with suppress(DomainError):

@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from jitsu.domains.confinement import Confinement
+from jitsu.domains.domain_store import DomainStore
 from jitsu.domains.driver import Domain, DomainEvent, Happening, Listener
 from jitsu.domains.guest_text import printable
 from jitsu.domains.guest_users import as_user
 from jitsu.domains.qmp import QmpClient
+from jitsu.domains.readiness import Readiness
 from jitsu.domains.ready_port import ReadyPort
+from jitsu.domains.store_readiness import StoreReadiness
 from jitsu.errors import DomainError, HostError, ResourceBusy
 
 PATIENCE = 2.0
@@ -97,6 +100,10 @@ class DomainFiles:
     def has_ready_port(self) -> bool:
         """Was the domain given a port to say `ready` on?"""
         return os.path.exists(self.ready)
+
+    def has_store_port(self) -> bool:
+        """Was it given one to the XenStore?"""
+        return os.path.exists(self.store)
 
     def complaint(self) -> str:
         """The last thing QEMU itself said, or nothing."""
@@ -225,7 +232,7 @@ class QemuProcess:
         self._silent = False
         self._dismissed = False
         self._unsaid: list[DomainEvent] = []
-        self._ready: ReadyPort | None = None
+        self._ready: Readiness | None = None
         self._runs = asyncio.Event()
         self._qmp: asyncio.Task[QmpClient] | None = None
         self._shutdown_reason = ""
@@ -239,13 +246,17 @@ class QemuProcess:
         """
         self._ready = ReadyPort(ready, self._became_ready, booted=booted)
 
+    def hear_store(self, store: DomainStore, *, booted: bool = False) -> None:
+        """The same by the XenStore."""
+        self._ready = StoreReadiness(store, self.domain.domid, self._became_ready, booted=booted)
+
     @property
     def was_ready(self) -> bool:
         """Has the guest said that it listens? Never of a guest that does not say so."""
         return self._ready is not None and self._ready.said
 
     def wake(self, *, strict: bool = True) -> None:
-        """Tell a guest that says `ready` that it goes on after a rest (see `ReadyPort.wake`). Raises `DomainError`."""
+        """Tell a guest that says `ready` that it goes on after a rest (see `Readiness.wake`). Raises `DomainError`."""
         if self._ready is not None:
             self._ready.wake(strict=strict)
 

@@ -9,24 +9,18 @@ A guest that answers a wake repeats the wake's clock: a `ready` that was said be
 a copy of, is not taken for the answer.
 """
 
-import secrets
 import socket
-import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from jitsu.domains.guest_stream import GuestStream
 from jitsu.domains.guest_text import printable
+from jitsu.domains.readiness import LONGEST_WORD, Wake
 from jitsu.errors import DomainError
-
-LONGEST_LINE = 256
-"""Bytes; a longer line is no ready line."""
-
-SEED_BYTES = 32
 
 
 class ReadyPort:
-    """Reads a connected socket in the running event loop; `ready` is called once for every wake, with the line.
+    """Implements `Readiness`. Reads a connected socket in the running event loop.
 
     `booted` says that the guest has been ready before this connection was made: then it must be woken first.
     """
@@ -42,18 +36,12 @@ class ReadyPort:
 
     @property
     def said(self) -> bool:
-        """Has the guest been ready?"""
         return self._said
 
     def wake(self, *, strict: bool = True) -> None:
-        """Give the guest a seed and the time; what it answers is reported as its being ready.
-
-        `strict`: only the answer to this very wake counts. Otherwise any `ready` does: the guest may be one that
-        does not know of wakes, and has no copies. Raises `DomainError` when the line cannot be written.
-        """
-        self._said, self._strict = False, strict
-        self._clock = b"%d" % time.time_ns()
-        line = b"wake " + secrets.token_hex(SEED_BYTES).encode() + b" " + self._clock + b"\n"
+        wake = Wake.now()
+        self._said, self._strict, self._clock = False, strict, wake.clock
+        line = b"wake " + wake.words + b"\n"
         try:
             sent = self._socket.send(line)
         except OSError as error:
@@ -62,12 +50,10 @@ class ReadyPort:
             raise DomainError("the guest cannot be told that it wakes: it does not listen")
 
     def stop(self) -> None:
-        """Ask the guest to shut down. Not every guest knows this word; one that does not listen is not waited for."""
         with suppress(OSError):
             self._socket.send(b"stop\n")
 
     def drain(self) -> None:
-        """Hear what was said, and close."""
         self._stream.drain()
 
     def _hear(self, data: bytes) -> None:
@@ -75,9 +61,9 @@ class ReadyPort:
             return
         *lines, self._partial = (self._partial + data).split(b"\n")
         # A line that does not end is no ready line: what is kept of it cannot match.
-        self._partial = self._partial[:LONGEST_LINE]
+        self._partial = self._partial[:LONGEST_WORD]
         for line in lines:
-            if len(line) < LONGEST_LINE and self._means_ready(line.rstrip(b"\r").split(b" ")):
+            if len(line) < LONGEST_WORD and self._means_ready(line.rstrip(b"\r").split(b" ")):
                 self._said = True
                 self._ready(printable(line))
                 return

@@ -98,7 +98,7 @@ class Builder:
         holding.port = self._network.plug(holding.domid)
         if quiet:
             self._network.rest(holding.port)
-        interest = Interest.CONNECTIONS if service.ready == "told" else Interest.PROBES
+        interest = Interest.PROBES if service.ready == "probe" else Interest.CONNECTIONS
         holding.channel = self._network.listen(
             holding.port, interest, lambda frame, to_guest: holding.hear(frame, to_guest)
         )
@@ -166,10 +166,11 @@ class Builder:
         holding.restored = True
         with trace.span("port"):
             holding.port = self._network.plug(holding.domid)
-        self._store.began(spec)
+        self._store.began(spec, present=False)
         with trace.span("restore"):
             # Awaited here and now: what the guest says first is reported as soon as this returns (see `Driver`).
             holding.domain = await self._saving().restore(holding.domain, spec)
+        self._store.arrived(holding.domid)
         trace.begin("wake")
 
     async def save(self, service: ServiceConfig, holding: Holding) -> None:

@@ -203,14 +203,17 @@ class Tenant:
 
 
 def spec_of(service: ServiceConfig, settings: NetworkConfig, domid: int = 0) -> DomainSpec:
-    """The domain of a service: what it was configured to be, and on its command line who and where it is."""
+    """The domain of a service: what it was configured to be, and who and where it is. That is on its command line, if
+    the guest does not ask the XenStore."""
     config = [("name", service.name)]
     for address in service.addresses:
         half, suffix = settings.half(address.version), "6" if address.version == 6 else ""
         config.append((f"ip{suffix}", f"{address}/{half.address.network.prefixlen}"))
         config.append((f"gw{suffix}", f"{half.gateway}"))
     config.append(("mac", service.mac))
-    words = [service.cmdline, *(f"{key}={value}" for key, value in config)]
+    words = [service.cmdline]
+    if service.ready != "store":
+        words += [f"{key}={value}" for key, value in config]
     return DomainSpec(
         service=service.name,
         domid=domid,
@@ -222,6 +225,7 @@ def spec_of(service: ServiceConfig, settings: NetworkConfig, domid: int = 0) -> 
         initrd=service.initrd,
         machine=service.machine,
         tells_ready=service.ready == "told",
+        store_port=service.ready == "store",
         fingerprint=service.fingerprint,
         config=tuple(config),
     )

@@ -293,6 +293,7 @@ def test_systemd_finds_no_fault_with_the_units(tmp_path: Path) -> None:
     names = ["jitsu-consoled.service", "jitsu-xenstored.service", "jitsu.service", "jitsu.socket"]
     assert sorted(path.name for path in UNITS.iterdir()) == names
     store = "xenstored --socket /run/jitsu/xenstore.sock --state /run/jitsu/xenstore.db --sync off"
+    store += " --guest-ports /run/jitsu/domains/guest-ports"
     commands = ("consoled", store, "serve", "")
     for name, command in zip(names, commands, strict=True):
         unit = (UNITS / name).read_text()

@@ -186,7 +186,7 @@ async def test_one_that_cannot_begin_is_said_why_and_keeps_nobody_waiting(
 def test_one_of_our_own_ends_when_nobody_has_come_for_long(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from jitsu.daemon import xenstored;"
-        "xenstored.LONELY = 0.1; xenstored.OwnXenstored(Path(sys.argv[1])).run()"
+        "xenstored.LONELY = 0.1; xenstored.OwnXenstored(Path(sys.argv[1]), Path(sys.argv[1])).run()"
     )
     subprocess.run([sys.executable, "-c", program, tmp_path], timeout=20, check=True)
     assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from jitsu.domains.ready_port import LONGEST_LINE, ReadyPort
+from jitsu.domains.readiness import LONGEST_WORD
+from jitsu.domains.ready_port import ReadyPort
 from jitsu.errors import DomainError
 
 
@@ -84,7 +85,7 @@ async def test_hostile_lines_are_no_answer(guests: list[Guest]) -> None:
     guests.append(guest := Guest())
     guest.port.wake()
     clock = guest.woken()
-    spoken = ["ready", "ready www 12 x", f"ready {clock}", f"ready www 12 {clock}" + " x" * LONGEST_LINE, "\x1b[2J", ""]
+    spoken = ["ready", "ready www 12 x", f"ready {clock}", f"ready www 12 {clock}" + " x" * LONGEST_WORD, "\x1b[2J", ""]
     assert await guest.says(*spoken) == []
 
 

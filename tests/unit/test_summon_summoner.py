@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,10 @@ class TestSummon:
             ),
         )
         assert spec_of(PROBED, NETWORK).tells_ready is False
+        stored = spec_of(replace(HELLO, ready="store"), NETWORK, domid=3)
+        assert stored == replace(
+            spec, cmdline="quiet", tells_ready=False, store_port=True, fingerprint=stored.fingerprint
+        )
 
     async def test_our_copy_of_the_tap_is_closed(self, box: Box) -> None:
         await box.serve()

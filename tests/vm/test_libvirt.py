@@ -30,7 +30,8 @@ def stage_on(libvirt: LibvirtHost, *cast: Cast, **sections: dict[str, Value]) ->
 
 @pytest.fixture
 def stage(libvirt: LibvirtHost, hello: Path) -> Iterator[Stage]:
-    with stage_on(libvirt, Cast("www", hello), Cast("shop", hello)) as stage:
+    # One says that it is ready on its port, the other in the XenStore.
+    with stage_on(libvirt, Cast("www", hello), Cast("shop", hello, {"ready": "store"})) as stage:
         yield stage
     assert libvirt.names() == []
 
@@ -53,6 +54,9 @@ def shop_of(stage: Stage) -> str:
 def test_a_question_or_a_syn_summons_and_a_stop_leaves_nothing(
     stage: Stage, client: Client, libvirt: LibvirtHost
 ) -> None:
+    # The first guest with a port to the store has the folder of the ports made.
+    client.by_address(shop_of(stage))
+    stage.ask("stop", service="shop")
     before = belongings(stage)
     asked = client.by_name(WWW)
     knocked = client.by_address(shop_of(stage))

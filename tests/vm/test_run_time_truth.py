@@ -1,6 +1,7 @@
 """What the daemon knows of its domains stands in the XenStore, whoever is killed: the daemon, the store, or a guest."""
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -16,7 +17,7 @@ from jitsu.demo.stage import ZONE, Cast, Stage
 from jitsu.errors import JitsuError
 from tests.store_nodes import nodes
 from tests.vm.load import Load, jobs
-from tests.vm.witness import belongings, monitors, nothing_is_left, row, until
+from tests.vm.witness import belongings, monitors, nothing_is_left, row, until, until_asleep
 
 pytestmark = [pytest.mark.usefixtures("private_network"), pytest.mark.timeout(1200)]
 
@@ -72,9 +73,16 @@ def kill_store(stage: Stage) -> None:
 
 @pytest.fixture
 def serving(hello: Path) -> Iterator[tuple[Stage, Client]]:
-    with Stage([Cast(name, hello) for name in NAMES]) as stage, SynCounter(stage.client) as counter:
-        before = belongings(stage)
+    """Three services that serve and one that sleeps; two of the guests have the XenStore, and two the ready port."""
+    ways = ("store", "told", "store", "told")
+    cast = [Cast(name, hello, {"ready": ready}) for name, ready in zip(NAMES, ways, strict=True)]
+    with Stage(cast) as stage, SynCounter(stage.client) as counter:
         client = Client(stage.client, counter)
+        # The first guest with a port to the store has the folder of the ports made.
+        client.by_name(f"s0.{ZONE}")
+        stage.ask("stop", service="s0")
+        until_true(stage)
+        before = belongings(stage)
         for name in NAMES[:3]:
             assert client.by_name(f"{name}.{ZONE}").status == 200
         yield stage, client
@@ -131,6 +139,7 @@ def test_summons_go_on_while_the_store_dies_and_it_is_whole_again(
 ) -> None:
     """Of 60 visits (600) each is answered while the store is killed every now and then."""
     names = [f"s{number}" for number in range(8)]
+    # Guests that have the ready port need no store. (Those with a store port wait for the next one.)
     with Stage([Cast(name, hello) for name in names]) as stage, SynCounter(stage.client) as counter:
         before = belongings(stage)
         load = Load(stage, Client(stage.client, counter), jobs(names, 600 if full else 60, seeded), clients=4)
@@ -161,3 +170,52 @@ def test_summons_go_on_while_the_store_dies_and_it_is_whole_again(
         nothing_is_left(stage, before)
         print(f"{len(load.visits)} visits answered, the store killed {kills} times")
         assert kills > 2
+
+
+def test_guests_that_speak_to_the_store_come_through_its_death_and_the_daemons(
+    hello: Path, full: bool, seeded: random.Random
+) -> None:
+    """Whoever of them is killed while guests boot, rest and wake: each visit is answered in the end."""
+    names = ("cold", "paused", "snapshot")
+    cast = [Cast(name, hello, {"ready": "store", "mode": name, "idle": 0.5}) for name in names]
+    with Stage(cast) as stage, SynCounter(stage.client) as counter:
+        client = Client(stage.client, counter, patience=20.0)
+        for turn in range(30 if full else 4):
+            visits = [threading.Thread(target=client.by_name, args=(f"{name}.{ZONE}",)) for name in names]
+            for visit in visits:
+                visit.start()
+            threading.Event().wait(seeded.uniform(0.0, 0.2))
+            kill_store(stage)
+            if turn % 2:
+                stage.kill_daemon()
+            for visit in visits:
+                visit.join()
+            if turn % 2:
+                stage.start_daemon()
+            for name in names:
+                assert client.by_name(f"{name}.{ZONE}").status == 200, stage.last_words()
+        for name in names:
+            stage.ask("stop", service=name)
+        until_asleep(stage, "cold")
+        stage.stop_daemon()
+        assert monitors(stage) == []
+
+
+def test_a_guest_may_have_nothing_but_the_store(hello: Path) -> None:
+    """Who it is, where, that it serves and that it shall stop: its command line says nothing, and it has no other port.
+
+    (That it wakes, too: tests/vm/test_warm.py.)"""
+    with (
+        Stage([Cast("www", hello, {"ready": "store", "dismiss": "ask"})]) as stage,
+        SynCounter(stage.client) as counter,
+    ):
+        client = Client(stage.client, counter)
+        for _ in range(3):
+            page = json.loads(client.by_name(f"www.{ZONE}", path="/status").body)
+            assert page["name"] == "www"
+            [monitor] = monitors(stage)
+            words = Path(f"/proc/{monitor}/cmdline").read_bytes().split(b"\0")
+            assert words[words.index(b"-append") + 1] == b""
+            assert not any(b"org.jitsu.ready" in word for word in words)
+            stage.ask("stop", service="www")
+            assert row(stage, "www")["last"] == "stopped by hand; it shut down when asked"

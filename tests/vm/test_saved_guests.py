@@ -85,7 +85,7 @@ async def wired(tmp_path: Path, hello: Path) -> AsyncIterator[Wired]:
 
 def hours_ago(monkeypatch: pytest.MonkeyPatch) -> None:
     real = time.time_ns
-    monkeypatch.setattr("jitsu.domains.ready_port.time.time_ns", lambda: real() - HOURS * 10**9)
+    monkeypatch.setattr("jitsu.domains.readiness.time.time_ns", lambda: real() - HOURS * 10**9)
 
 
 async def test_two_copies_of_one_guest_share_nothing_that_must_be_secret_and_know_the_time(

@@ -72,9 +72,10 @@ def nobody_is_left(stage: Stage) -> None:
     assert not (stage.folder / "run").exists() or list((stage.folder / "run").rglob("*")) == []
 
 
-def test_a_guest_that_rests_goes_on_for_every_summon(hello: Path, full: bool) -> None:
+@pytest.mark.parametrize("ready", ["told", "store"])
+def test_a_guest_that_rests_goes_on_for_every_summon(hello: Path, full: bool, ready: str) -> None:
     rounds = 60 if full else 8
-    cast = [Cast("www", hello, {"mode": "paused", "idle": 0.3})]
+    cast = [Cast("www", hello, {"mode": "paused", "idle": 0.3, "ready": ready})]
     with Stage(cast) as stage, SynCounter(stage.client) as counter, SynWitness() as witness:
         client = Client(stage.client, counter)
         until_kept(stage, "www", "paused")
@@ -96,9 +97,12 @@ def test_a_guest_that_rests_goes_on_for_every_summon(hello: Path, full: bool) ->
     assert witness.delivered == dict.fromkeys(witness.arrived, 1)
 
 
-def test_a_saved_guest_is_restored_for_every_summon_and_is_never_the_same_twice(hello: Path, full: bool) -> None:
+@pytest.mark.parametrize("ready", ["told", "store"])
+def test_a_saved_guest_is_restored_for_every_summon_and_is_never_the_same_twice(
+    hello: Path, full: bool, ready: str
+) -> None:
     rounds = 60 if full else 8
-    cast = [Cast("www", hello, {"mode": "snapshot", "idle": 0.3})]
+    cast = [Cast("www", hello, {"mode": "snapshot", "idle": 0.3, "ready": ready})]
     with Stage(cast) as stage, SynCounter(stage.client) as counter, SynWitness() as witness:
         client = Client(stage.client, counter)
         boots, tokens = set(), set()
