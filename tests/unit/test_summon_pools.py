@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from jitsu.config import ServiceConfig, WarmConfig
-from jitsu.domains.driver import Domain, Happening
+from jitsu.domains.driver import Domain, DomainSpec, Happening
 from jitsu.domains.fake import Behaviour
 from jitsu.errors import DomainError
 from jitsu.summon import refill
@@ -120,6 +120,23 @@ async def test_a_saved_service_is_restored_into_a_blank_monitor() -> None:
         assert box.launches() == [1]
         assert box.trace()["domid"] == 2
         await eventually(lambda: len(box.driver.blanks) == 1)
+
+
+async def test_a_copy_is_introduced_to_the_store_once_it_runs() -> None:
+    async with warm_box(SAVED) as box:
+        await eventually(lambda: box.kept("hello") == "blank")
+        restore = box.driver.restore
+        present: list[bool] = []
+
+        async def restoring(blank: Domain, spec: DomainSpec) -> Domain:
+            present.append(box.store._records[blank.domid].present)
+            return await restore(blank, spec)
+
+        box.driver.restore = restoring  # type: ignore[method-assign]
+        await box.summoner.start("hello")
+        domid = box.summoner.tenant("hello").row()["domid"]
+        assert domid is not None
+        assert (present, box.store._records[domid].present) == ([False], True)
 
 
 async def test_a_state_that_is_no_good_means_a_cold_boot_and_a_new_state() -> None:

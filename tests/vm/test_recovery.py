@@ -80,12 +80,15 @@ def test_a_start_that_fails_harms_no_guest_that_waits_for_its_daemon(hello: Path
         assert stage.ask("ps")[0]["state"] == "serving"
 
 
-def test_a_guest_that_was_booting_becomes_ready_for_the_next_daemon(hello: Path, seeded: random.Random) -> None:
-    with Stage([Cast("www", hello)]) as stage, SynCounter(stage.client) as counter:
+@pytest.mark.parametrize("ready", ["told", "store"])
+def test_a_guest_that_was_booting_becomes_ready_for_the_next_daemon(hello: Path, ready: str) -> None:
+    with Stage([Cast("www", hello, {"ready": ready})]) as stage, SynCounter(stage.client) as counter:
         impatient = Client(stage.client, counter, patience=0.01)
         with suppress(OSError, JitsuError):
             impatient.by_name(f"www.{ZONE}")
+        while not (alive := monitors(stage)):
+            pass
         stage.kill_daemon()
         stage.start_daemon()
         assert Client(stage.client, counter).by_name(f"www.{ZONE}").status == 200
-        assert len(monitors(stage)) == 1
+        assert monitors(stage) == alive
