@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+COMPILED := .venv-compiled
 BIN := $(VENV)/bin
 SUITES := unit peers linux vm
 SUITE ?= $(SUITES)
@@ -11,10 +12,11 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Debian packages: what jitsu runs and what the recipes say that they need; and what the tests hold it against.
 PACKAGES := python3-venv qemu-system-x86 iproute2 \
 	$(sort $(shell sed -n 's/^packages *= *\[\(.*\)\].*/\1/p' images/*/recipe.toml 2>/dev/null | tr -d '",'))
+COMPILER_PACKAGES := gcc libc6-dev python3-dev
 # libvirt-python is built from source.
-TEST_PACKAGES := bind9-dnsutils curl iputils-ping knot-dnsutils libc6-dev systemd unbound \
+TEST_PACKAGES := bind9-dnsutils curl iputils-ping knot-dnsutils systemd unbound \
 	libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu libxml2-utils \
-	libvirt-dev gcc pkg-config python3-dev
+	libvirt-dev pkg-config $(COMPILER_PACKAGES)
 BENCH_PACKAGES := dnsmasq-base dnsperf
 
 # Install what is missing of the packages $(1). No service that comes with one is started: systemctl is told that it
@@ -29,7 +31,7 @@ install = missing=""; for package in $(1); do \
 	        apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
-.PHONY: setup demo test check soak bench bench-xenstore plots clean
+.PHONY: setup compiled demo test check soak bench bench-xenstore plots clean
 
 setup: $(VENV)/ready
 
@@ -43,6 +45,20 @@ $(VENV)/ready: Makefile pyproject.toml $(wildcard images/*/recipe.toml)
 $(VENV)/ready-to-test: $(VENV)/ready
 	@$(call install,$(TEST_PACKAGES))
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,libvirt]'
+	@touch $@
+
+# A second installation, whose XenStore is compiled: .venv-compiled/bin/jitsu xenstored.
+compiled: $(COMPILED)/ready
+
+$(COMPILED)/ready: Makefile pyproject.toml setup.py $(shell find jitsu minicache shfs boards -name '*.py')
+	@$(call install,$(PACKAGES) $(COMPILER_PACKAGES))
+	@[ -x $(COMPILED)/bin/python ] || $(PYTHON) -m venv $(COMPILED)
+	@echo "compiling the XenStore into $(COMPILED)"
+	@rm -rf $(COMPILED)/wheel
+	@JITSU_COMPILED=1 $(COMPILED)/bin/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(COMPILED)/wheel .
+	@$(COMPILED)/bin/pip install --quiet --disable-pip-version-check $(COMPILED)/wheel/*.whl
+	@# The version is what it was: pip would take it for installed.
+	@$(COMPILED)/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall $(COMPILED)/wheel/*.whl
 	@touch $@
 
 demo: setup
@@ -69,7 +85,8 @@ bench: $(VENV)/ready-to-test
 	@$(BIN)/python -m tests.bench
 
 # Our XenStore daemon beside Debian's two, some 20 minutes. BUILDS=5 is quick: domains for each client, 50 as a rule.
-bench-xenstore: $(VENV)/ready-to-test
+# After `make compiled` with a row for it.
+bench-xenstore: $(VENV)/ready-to-test $(wildcard $(COMPILED)/ready)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,libvirt,plots]'
 	@$(BIN)/python -m tests.bench xenstore
 
@@ -79,4 +96,4 @@ plots: setup
 	@$(BIN)/python -m tests.bench plots
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .soak plots *.egg-info
+	rm -rf $(VENV) $(COMPILED) .mypy_cache .ruff_cache .pytest_cache .hypothesis .soak plots *.egg-info

@@ -19,6 +19,9 @@ from jitsu.xenstore.wire import Message, StoreError, Type, strings
 
 log = logging.getLogger(__name__)
 
+COMPILED = not __file__.endswith(".py")
+"""By mypyc, with all that a request passes through (setup.py)?"""
+
 _FOR_GUESTS = frozenset({b"restrict"})
 
 
@@ -74,6 +77,7 @@ class Control:
         lines = [
             f"nodes {len(tree)}, {sum(tree.weight.values())} bytes, {tree.remembered} records for open transactions",
             f"connections {len(store.peers)}, watches {len(store.watches)}, domains {len(store.domains)}",
+            f"code {'compiled' if COMPILED else 'interpreted'}",
             *(f"domain {domid} nodes {tree.owned[domid]}" for domid in sorted(tree.owned) if tree.owned[domid]),
         ]
         text = "\n".join(lines).encode()

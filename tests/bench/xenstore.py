@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 from tests.bench import xenstore_picture, xenstore_report, xenstore_state
 from tests.bench.plots import FOLDER
 from tests.bench.xenstore_load import SHAPES, load
-from tests.bench.xenstore_measured import OCAML, OURS, OURS_KEPT, C, Measured, Memory, Plain, Run
-from tests.peers.xenstore_daemons import Daemon, c_xenstored, jitsu_xenstored, oxenstored
+from tests.bench.xenstore_measured import OCAML, OURS, OURS_COMPILED, OURS_KEPT, C, Measured, Memory, Plain, Run
+from tests.peers.xenstore_daemons import COMPILED, Daemon, c_xenstored, compiled_xenstored, jitsu_xenstored, oxenstored
 
 CLIENTS = (1, 2, 4, 8, 16, 32)
 CROWDS = (50, 100, 150, 200)
@@ -45,7 +45,13 @@ def _kept() -> Iterator[Daemon]:
         yield daemon
 
 
-DAEMONS: Mapping[str, Start] = {OURS: jitsu_xenstored, OURS_KEPT: _kept, OCAML: oxenstored, C: c_xenstored}
+DAEMONS: Mapping[str, Start] = {
+    OURS: jitsu_xenstored,
+    **({OURS_COMPILED: compiled_xenstored} if COMPILED.exists() else {}),
+    OURS_KEPT: _kept,
+    OCAML: oxenstored,
+    C: c_xenstored,
+}
 
 
 def measure() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tests.bench.xenstore_load import Load
 from tests.bench.xenstore_state import Cost
 
-OURS, OURS_KEPT, OCAML, C = "jitsu", "jitsu --state", "oxenstored", "C xenstored"
+OURS, OURS_COMPILED, OURS_KEPT, OCAML, C = "jitsu", "jitsu compiled", "jitsu --state", "oxenstored", "C xenstored"
 
 
 @dataclass(frozen=True, slots=True)

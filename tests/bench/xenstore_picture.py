@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.xenstore_load import SHAPES
-from tests.bench.xenstore_measured import OCAML, OURS, OURS_KEPT, C, Run
+from tests.bench.xenstore_measured import OCAML, OURS, OURS_COMPILED, OURS_KEPT, C, Run
 
 LINES = {
     C: ("tab:red", "s-", 4),
     OCAML: ("tab:orange", "^-", 4),
     OURS: ("tab:blue", "o-", -14),
+    OURS_COMPILED: ("tab:green", "o-", -24),
     OURS_KEPT: ("tab:cyan", "o--", 4),
 }
 """Colour and style of each, and where its figure stands, in points above its last dot."""
@@ -25,10 +26,12 @@ def draw(crowds: Sequence[Run], path: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter
 
+    measured = {run.daemon for run in crowds}
+    lines = {daemon: line for daemon, line in LINES.items() if daemon in measured}
     figure = Figure(figsize=(13, 5), dpi=120, layout="constrained")
     panels = figure.subplots(1, len(SHAPES), sharey=True)
     for shape, axes in zip(SHAPES, panels, strict=True):
-        for daemon, (colour, style, above) in LINES.items():
+        for daemon, (colour, style, above) in lines.items():
             runs = [r for r in crowds if (r.load.work, r.daemon) == (shape, daemon) and r.load.finished]
             clients, seconds = [run.load.clients for run in runs], [run.load.seconds for run in runs]
             axes.plot(clients, seconds, style, color=colour, label=daemon, markersize=5)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.xenstore_load import SHAPES
-from tests.bench.xenstore_measured import OCAML, OURS, OURS_KEPT, Memory, Plain, Run
+from tests.bench.xenstore_measured import OCAML, OURS, OURS_COMPILED, OURS_KEPT, Memory, Plain, Run
 
 RETRIES_OF_TEARDOWNS = 100 / 1600
 """Of those in `libxl` by the most clients."""
@@ -106,13 +106,15 @@ def memory(figures: Sequence[Memory]) -> Table:
 
 def aims(all_runs: Sequence[Run], builds: int) -> Table:
     """Each aim with what ours came to, and oxenstored."""
-    table = _table("Aims", "what", "aim", OURS, OURS_KEPT, OCAML, left=1)
+    measured = {run.daemon for run in all_runs}
+    daemons = [name for name in (OURS, OURS_COMPILED, OURS_KEPT, OCAML) if name in measured]
+    table = _table("Aims", "what", "aim", *daemons, left=1)
     counts = sorted({run.load.clients for run in all_runs})
     most = counts[-1]
 
     def row(shape: str, what: str, aim: float, figure: Callable[[Sequence[Run]], float], form: str = ",.0f") -> None:
         cells = []
-        for daemon in (OURS, OURS_KEPT, OCAML):
+        for daemon in daemons:
             came_to = figure([run for run in all_runs if (run.daemon, run.load.work) == (daemon, shape)])
             missed = "" if came_to <= aim or daemon == OCAML else "missed: "
             cells.append(f"{missed}{came_to:{form}}")

@@ -21,6 +21,7 @@ from jitsu import artifacts
 PATIENCE = 30.0
 """Seconds that a daemon has to listen, and to end."""
 
+OURS = (sys.executable, "-m", "jitsu.cli.main")
 STUB = Path(__file__).with_name("no_xen.c")
 
 
@@ -37,14 +38,23 @@ class DaemonError(Exception):
     """A daemon did not start, or ended by itself; the text holds what it said."""
 
 
+COMPILED = Path(__file__).parents[2] / ".venv-compiled/bin"
+"""Where `make compiled` installs."""
+
+
 @contextmanager
-def jitsu_xenstored(*options: str) -> Iterator[Daemon]:
+def jitsu_xenstored(*options: str, program: Sequence[str] = OURS) -> Iterator[Daemon]:
     """Ours. `options` are further ones of the command line."""
     with _folder() as folder:
         path = folder / "socket"
-        command = [sys.executable, "-m", "jitsu.cli.main", "xenstored", "--socket", str(path), *options]
+        command = [*program, "xenstored", "--socket", str(path), *options]
         with _running("jitsu xenstored", command, folder / "log", path) as daemon:
             yield daemon
+
+
+def compiled_xenstored() -> AbstractContextManager[Daemon]:
+    """Ours, compiled, as `make compiled` left it."""
+    return jitsu_xenstored(program=[str(COMPILED / "jitsu")])
 
 
 @contextmanager

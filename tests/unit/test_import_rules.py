@@ -47,7 +47,17 @@ NEIGHBOURS = {("jitsu.demo", "jitsu.daemon")}
 
 LIBRARIES_OF_COMMANDS = {"click", "rich"}
 HYPERVISOR_AND_NETLINK = {"pyroute2", "libvirt", "cffi"}
-SKIPPED = {".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".soak", "__pycache__"}
+SKIPPED = {
+    ".git",
+    ".venv",
+    ".venv-compiled",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".pytest_cache",
+    ".hypothesis",
+    ".soak",
+    "__pycache__",
+}
 
 
 def module_of(path: Path) -> str:
