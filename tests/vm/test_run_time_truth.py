@@ -65,10 +65,12 @@ def until_true(stage: Stage) -> dict[str, str]:
         threading.Event().wait(0.02)
 
 
-def kill_store(stage: Stage) -> None:
+def kill_store(stage: Stage) -> bool:
+    """Says whether one ran just now."""
     pid = stage.ask("status")["xenstored"]
     if pid is not None:
         os.kill(pid, signal.SIGKILL)
+    return pid is not None
 
 
 @pytest.fixture
@@ -137,28 +139,34 @@ def test_a_store_that_was_lost_with_its_daemon_costs_no_guest(serving: tuple[Sta
 def test_summons_go_on_while_the_store_dies_and_it_is_whole_again(
     hello: Path, full: bool, seeded: random.Random
 ) -> None:
-    """Of 60 visits (600) each is answered while the store is killed every now and then."""
+    """Of 60 visits (600) each is answered while the store is killed every now and then; of more on a machine so fast
+    that it was killed less than three times meanwhile."""
     names = [f"s{number}" for number in range(8)]
     # Guests that have the ready port need no store. (Those with a store port wait for the next one.)
     with Stage([Cast(name, hello) for name in names]) as stage, SynCounter(stage.client) as counter:
         before = belongings(stage)
-        load = Load(stage, Client(stage.client, counter), jobs(names, 600 if full else 60, seeded), clients=4)
+        loads: list[Load] = []
         over = threading.Event()
         kills = 0
 
         def sabotage() -> None:
             nonlocal kills
             while not over.wait(seeded.uniform(0.2, 1.0)):
-                kill_store(stage)
-                kills += 1
+                kills += kill_store(stage)
 
         saboteur = threading.Thread(target=sabotage)
         saboteur.start()
-        load.run()
-        over.set()
-        saboteur.join()
-        assert load.errors == []
-        assert [visit.status for visit, _ in load.visits] == [200] * len(load.visits)
+        try:
+            while not loads or kills < 3:
+                work = jobs(names, 600 if full else 60, seeded)
+                loads.append(Load(stage, Client(stage.client, counter), work, clients=4))
+                loads[-1].run()
+                assert loads[-1].errors == []
+        finally:
+            over.set()
+            saboteur.join()
+        answers = [visit.status for load in loads for visit, _ in load.visits]
+        assert answers == [200] * len(answers)
         client = Client(stage.client, counter)
         for name in names[:4]:
             assert client.by_name(f"{name}.{ZONE}").status == 200
@@ -168,8 +176,7 @@ def test_summons_go_on_while_the_store_dies_and_it_is_whole_again(
             stage.ask("stop", service=name)
         assert until_true(stage) == {}
         nothing_is_left(stage, before)
-        print(f"{len(load.visits)} visits answered, the store killed {kills} times")
-        assert kills > 2
+        print(f"{len(answers)} visits answered, the store killed {kills} times")
 
 
 def test_guests_that_speak_to_the_store_come_through_its_death_and_the_daemons(
