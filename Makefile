@@ -16,7 +16,7 @@ COMPILER_PACKAGES := gcc libc6-dev python3-dev
 # libvirt-python is built from source.
 TEST_PACKAGES := bind9-dnsutils curl iputils-ping knot-dnsutils systemd unbound \
 	libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu libxml2-utils \
-	libvirt-dev pkg-config $(COMPILER_PACKAGES)
+	libmhash2 libvirt-dev pkg-config $(COMPILER_PACKAGES)
 BENCH_PACKAGES := dnsmasq-base dnsperf
 
 # Install what is missing of the packages $(1). No service that comes with one is started: systemctl is told that it
