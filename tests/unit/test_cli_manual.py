@@ -3,59 +3,19 @@
 import re
 from pathlib import Path
 
-import click
 import pytest
 
 from jitsu import errors
 from jitsu.cli.main import cli
 from jitsu.config import Setting, load, settings
 from jitsu.errors import ConfigError, JitsuError
-
-PAGES = Path(__file__).resolve().parents[2] / "docs" / "man"
+from tests.unit.manual_pages import OPTION, commands, options, sections, tags, told_commands
 
 SHARED = {"-h", "--help", "-c", "--config", "-o", "--output"}
 """Options that are told once for all commands."""
 
-OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
-
-
-def sections(page: str, macro: str) -> dict[str, str]:
-    """The parts of a page below each heading of that macro (SH or SS), without roff's escapes."""
-    text = (PAGES / page).read_text(encoding="utf-8").replace("\\-", "-")
-    text = re.sub(r"\\f[BIR]", "", text)
-    parts = re.split(rf"^\.{macro} (.*)\n", text, flags=re.MULTILINE)[1:]
-    bodies = [re.split(r"^\.SH ", body, flags=re.MULTILINE)[0] for body in parts[1::2]]
-    return {heading.strip('"'): body for heading, body in zip(parts[::2], bodies, strict=True)}
-
-
-def tags(body: str) -> list[str]:
-    """What is explained: the line after each .TP, without macro and quotes."""
-    return [re.sub(r'^\.[A-Z]+ |"', "", line) for line in re.findall(r"^\.TP\n(.*)$", body, flags=re.MULTILINE)]
-
-
-def commands(group: click.Group, path: str) -> dict[str, click.Command]:
-    found: dict[str, click.Command] = {}
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None
-        inner = f"{path} {name}"
-        found |= commands(command, inner) if isinstance(command, click.Group) else {inner: command}
-    return found
-
-
-def options(command: click.Command) -> set[str]:
-    return {name for param in command.params if isinstance(param, click.Option) for name in param.opts}
-
-
-def told_commands() -> dict[str, str]:
-    """The part of jitsu(1) about each command, by the command without its arguments."""
-    headed = {re.match(r"[a-z ]*[a-z]", heading): body for heading, body in sections("jitsu.1", "SS").items()}
-    return {match[0]: body for match, body in headed.items() if match is not None and match[0].startswith("jitsu ")}
-
-
 COMMANDS = commands(cli, "jitsu")
-TOLD = told_commands()
+TOLD = told_commands("jitsu.1")
 
 
 def test_every_command_is_in_the_manual_and_no_other() -> None:

@@ -1,0 +1,162 @@
+"""One file on its way into a volume: read once, hashed and copied into chunks that nobody else has."""
+
+import os
+import stat
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from shfs.allocator import Run
+from shfs.digests import Hasher
+from shfs.errors import HostError, InputError
+from shfs.members import BLOCK
+from shfs.volume import Volume
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """A file to be added: a path, or a stream of which `size` bytes are taken. `name` is the last part of the path
+    unless it is given; `digest` is needed where a volume's digests are given by hand, and must be the true one where
+    they are not."""
+
+    source: str | os.PathLike[str] | BinaryIO
+    name: str | None = None
+    mime: str = ""
+    encoding: str = ""
+    digest: bytes | None = None
+    size: int = 0
+
+    @property
+    def what(self) -> str:
+        """What messages call it."""
+        return os.fspath(self.source) if isinstance(self.source, str | os.PathLike) else self.name or "the stream"
+
+    @property
+    def given_name(self) -> str:
+        """The name that its object gets."""
+        if self.name is not None:
+            return self.name
+        return Path(self.source).name if isinstance(self.source, str | os.PathLike) else ""
+
+
+class Source:
+    """The opened file of an addition. `size` is in bytes, and what is copied, whatever becomes of the file."""
+
+    def __init__(self, addition: Addition) -> None:
+        self.addition = addition
+        self.is_path = isinstance(addition.source, str | os.PathLike)
+        if isinstance(addition.source, str | os.PathLike):
+            self._file, self.size = _opened(os.fspath(addition.source))
+        else:
+            self._file, self.size = addition.source, addition.size
+
+    def fill(self, block: memoryview) -> None:
+        """Read as many bytes as the block has. Raises InputError if the file has fewer, HostError if it fails."""
+        done = 0
+        while done < len(block):
+            try:
+                got = self._file.readinto(block[done:])  # type: ignore[attr-defined]
+            except OSError as error:
+                raise HostError(f"{self.addition.what} cannot be read: {error.strerror}") from None
+            if not got:
+                raise InputError(
+                    f"{self.addition.what} became shorter while it was read", hint="add it when it is complete"
+                )
+            done += got
+
+    def close(self) -> None:
+        """Close the file, unless it is the caller's."""
+        if self.is_path:
+            self._file.close()
+
+
+class Copy:
+    """A source that is hashed, in this thread or another, and copied into a run of chunks. `texts` are the fields of
+    the entry that it will have: name, MIME type, encoding. The digest is that of its first `covered` bytes.
+
+    A file of one block is kept until it is known to be wanted, and needs its chunks only then. A larger one has them
+    from the beginning, so that it is read once; if it turns out to be there already it was written to free chunks for
+    nothing.
+    """
+
+    def __init__(
+        self, volume: Volume, source: Source, texts: tuple[bytes, bytes, bytes], hasher: Hasher | None, covered: int
+    ) -> None:
+        self._volume = volume
+        self.source = source
+        self.addition = source.addition
+        self.texts = texts
+        self.run: Run | None = None
+        self._hasher = hasher
+        self._covered = covered
+        self._kept: memoryview | None = None
+        self._future: Future[bytes | None] | None = None
+
+    @property
+    def is_small(self) -> bool:
+        """Is it kept in memory until it gets its chunks?"""
+        return self.source.size <= BLOCK
+
+    @property
+    def first_chunk(self) -> int:
+        """Where it was copied to; 0 before it has its chunks."""
+        return 0 if self.run is None else self.run[0]
+
+    def begin(self, pool: ThreadPoolExecutor) -> None:
+        """Work in a thread of the pool; a stream is read at once, since the next one comes behind it."""
+        if self.source.is_path:
+            self._future = pool.submit(self._work)
+        else:
+            self._future = Future()
+            self._future.set_result(self._work())
+
+    def digest(self) -> bytes | None:
+        """Wait until it is read. The digest, or None where there is no hasher."""
+        return self._work() if self._future is None else self._future.result()
+
+    def settle(self, run: Run) -> None:
+        """Chunks for what was kept."""
+        self.run = run
+        if self._kept is not None:
+            self._volume.members.write(self._volume.geometry, run[0], 0, self._kept)
+
+    def cancel(self) -> None:
+        """It is not wanted any more."""
+        if self._future is not None and self._future.cancel():
+            self.source.close()
+
+    def _work(self) -> bytes | None:
+        """Read and hash all, and write it and zeros up to the end of the last chunk if there is a run. Nothing but its
+        chunks and the hasher is changed."""
+        geometry, size = self._volume.geometry, self.source.size
+        buffer = memoryview(bytearray(min(size, BLOCK) + -size % geometry.chunk_size))
+        try:
+            for done in range(0, size, BLOCK):
+                want = min(BLOCK, size - done)
+                self.source.fill(buffer[:want])
+                if self._hasher is not None and done < self._covered:
+                    self._hasher.update(buffer[: min(want, self._covered - done)])
+                padding = -size % geometry.chunk_size if done + want == size else 0
+                buffer[want : want + padding] = bytes(padding)
+                if self.run is None:
+                    self._kept = buffer
+                else:
+                    self._volume.members.write(geometry, self.run[0], done, buffer[: want + padding])
+        finally:
+            self.source.close()
+        return None if self._hasher is None else self._hasher.digest()
+
+
+def _opened(path: str) -> tuple[BinaryIO, int]:
+    try:
+        # A FIFO without a writer would keep us waiting at its door.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", hint="look at its name and its rights") from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        what = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
+        raise InputError(f"{path} is {what}", hint="an object is made of a regular file")
+    return os.fdopen(descriptor, "rb", buffering=0), status.st_size

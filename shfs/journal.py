@@ -1,0 +1,128 @@
+"""The journal: what a change of several slots is about to do, beside the volume, until it is done.
+
+A disk writes one sector whole or not at all, and a table has many. So a change of more than one sector is first written
+here, old and new contents of each slot, and is valid from the moment the file has its name. Whoever opens the volume to
+change it finishes what the journal says; our readers look through it; every other reader sees each object old or new,
+because data is on the disk before its entry is.
+
+    offset  size
+    0       8     "SHFSJ\\0\\0\\1"
+    8       16    UUID of the volume
+    24      8     creation time of the volume
+    32      4     number of slots n
+    36      516n  for each: its number, 256 bytes before, 256 bytes after
+    ..      32    SHA-256 of all the above
+"""
+
+import hashlib
+import os
+import struct
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from shfs.entry import SLOT_SIZE
+from shfs.errors import HostError, VolumeError
+from shfs.label import Label
+
+_MAGIC = b"SHFSJ\0\0\1"
+_HEADER = struct.Struct("<8s16sQI")
+_RECORD = struct.Struct(f"<I{SLOT_SIZE}s{SLOT_SIZE}s")
+_SEAL_SIZE = 32
+
+_FOR_DEVICES = Path("/var/lib/shfs")
+"""Beside a device file is no place for files: it is in memory, and gone with the power."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One slot of the table, before and after: 256 bytes each."""
+
+    slot: int
+    before: bytes
+    after: bytes
+
+
+def journal_path(label: Label, first_member: str, *, is_file: bool) -> Path:
+    """Where the journal of a volume is: beside its first member, or in /var/lib/shfs for devices."""
+    if is_file:
+        member = Path(os.path.realpath(first_member))
+        return member.with_name(f"{member.name}.journal")
+    return _FOR_DEVICES / f"{label.volume}.journal"
+
+
+def write_journal(path: Path, label: Label, changes: list[Change]) -> None:
+    """Returns when the changes are certain to be made, by whoever opens the volume next. Raises HostError."""
+    body = _HEADER.pack(_MAGIC, label.volume.bytes, label.created, len(changes))
+    body += b"".join(_RECORD.pack(change.slot, change.before, change.after) for change in changes)
+    unfinished = path.with_name(f"{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("wb") as file:
+            file.write(body + hashlib.sha256(body).digest())
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.rename(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise HostError(
+            f"the journal {path} cannot be written: {error.strerror}",
+            hint="a change of several objects needs one: make its folder writable, with room",
+        ) from None
+
+
+def read_journal(path: Path, label: Label) -> list[Change]:
+    """The changes that were promised for this volume, none as a rule. Raises VolumeError for a journal that is damaged,
+    or another volume's: its promise cannot be kept, and should not be forgotten in silence."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise HostError(f"the journal {path} cannot be read: {error.strerror}") from None
+    body, seal = data[:-_SEAL_SIZE], data[-_SEAL_SIZE:]
+    if len(body) < _HEADER.size or hashlib.sha256(body).digest() != seal:
+        raise _foreign(path, "is damaged")
+    magic, volume, created, count = _HEADER.unpack_from(body)
+    if magic != _MAGIC or len(body) != _HEADER.size + count * _RECORD.size:
+        raise _foreign(path, "is none of ours")
+    if (volume, created) != (label.volume.bytes, label.created):
+        raise _foreign(path, "is another volume's")
+    return [Change(*fields) for fields in _RECORD.iter_unpack(body[_HEADER.size :])]
+
+
+def still_to_be_made(changes: list[Change], slots: Mapping[int, bytes], path: Path) -> list[Change]:
+    """Those of the journal's changes that the table, whose `slots` are given, does not have yet.
+
+    Raises VolumeError if the table was changed past the journal: by the original's tools, or by putting back a copy.
+    """
+    for change in changes:
+        if slots.get(change.slot) not in (change.before, change.after):
+            raise _foreign(path, "does not fit the volume, which was changed without it")
+    return [change for change in changes if slots[change.slot] != change.after]
+
+
+def discard_journal(path: Path) -> None:
+    """What it promised is done. Returns when the file is certain not to come back: an old promise must not be kept
+    over a newer change."""
+    with suppress(FileNotFoundError):
+        path.unlink()
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _foreign(path: Path, what: str) -> VolumeError:
+    return VolumeError(
+        f"the journal {path} {what}",
+        hint="if the volume is to stay as it is, remove the journal; `shfs check` tells whether it is sound",
+    )
