@@ -202,9 +202,7 @@ class Volume:
         if any(len(image) < needed for image in self.members):
             raise NotAVolume("a member is too small")
         first = self.chunk(1)
-        self.configuration = Configuration(
-            *CONFIGURATION.unpack_from(first), rest_is_zero=not any(first[CONFIGURATION.size :])
-        )
+        self.configuration = Configuration(*CONFIGURATION.unpack_from(first), not any(first[CONFIGURATION.size :]))
         if self.slot_count == 0:
             raise NotAVolume("a table of no entries")
         if self.configuration.table + self.table_chunks > self.label.chunks:

@@ -2,6 +2,7 @@
 
 A volume's record has `members` (files, sizes), `inputs` (from which the contents of its files are made), `steps` (the
 command lines, with exit code and what was printed) and `final` (label and configuration, entries, removed entries).
+Those of more.json have the time of each step too, and name the `defects` of the original tools that they show.
 """
 
 import getopt
@@ -87,6 +88,8 @@ class Command:
     steps: tuple[Step, ...]
     exit_code: int = 0
     errors: str = ""
+    time: int | None = None
+    """Unix seconds, where they were recorded."""
 
     @property
     def failures(self) -> int:
@@ -124,13 +127,16 @@ ADMIN_LONG = [
 ]
 
 
-def translate(argv: list[str], exit_code: int = 0, errors: str = "") -> Command:
+def translate(argv: list[str], exit_code: int = 0, errors: str = "", time: int | None = None) -> Command:
     """What a command line of the original tools asks for. Options and members may stand in any order."""
+    steps: tuple[Step, ...]
     if Path(argv[0]).name == "shfs_mkfs":
         options, members = getopt.gnu_getopt(argv[1:], MKFS_SHORT, MKFS_LONG)
-        return Command(tuple(members), (_format(options),), exit_code, errors)
-    options, members = getopt.gnu_getopt(argv[1:], ADMIN_SHORT, ADMIN_LONG)
-    return Command(tuple(members), tuple(_actions(options)), exit_code, errors)
+        steps = (_format(options),)
+    else:
+        options, members = getopt.gnu_getopt(argv[1:], ADMIN_SHORT, ADMIN_LONG)
+        steps = tuple(_actions(options))
+    return Command(tuple(members), steps, exit_code, errors, time)
 
 
 def _format(options: list[tuple[str, str]]) -> Format:
@@ -173,7 +179,7 @@ def _actions(options: list[tuple[str, str]]) -> Iterator[Step]:
 
 def commands(volume: Record) -> list[Command]:
     """All that was done to a golden volume, in this order; the first is a Format."""
-    return [translate(step["argv"], step["rc"], step["stderr"]) for step in volume["steps"]]
+    return [translate(step["argv"], step["rc"], step["stderr"], step.get("time")) for step in volume["steps"]]
 
 
 def content(source: Record) -> bytes:
@@ -225,7 +231,4 @@ def masked(volume: Record, members: list[bytes]) -> list[bytes]:
         member, at = place(mask["slot"])
         start = at + mask["entry_offset"]
         cleared[member][start : start + mask["length"]] = bytes(mask["length"])
-    for mask in volume["mask_bytes"]:
-        start = mask["offset"]
-        cleared[mask["member"]][start : start + mask["length"]] = bytes(mask["length"])
     return [bytes(member) for member in cleared]

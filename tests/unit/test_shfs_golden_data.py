@@ -92,7 +92,7 @@ def described(slot: Slot) -> Record:
         "hash": slot.digest.hex(),
         "ts": slot.created,
         "flags": slot.flags,
-        "name": slot.name.decode(),
+        "name": slot.name.decode("utf-8", "surrogateescape"),
         "tail": slot.tail.hex(),
     }
     if slot.is_link:
@@ -120,8 +120,9 @@ JUDGED = {"bucket", "live", "default", "link", "hidden", "bucket_ok", "hash_pad_
 
 
 def recorded(entry: Record) -> Record:
-    """The fields of an entry that are its own, and not a judgement of them."""
-    return {key: value for key, value in entry.items() if key not in JUDGED | {"sha256", "input"}}
+    """The fields of an entry that are its own, and not a judgement of them. Zeros may be left out."""
+    zeros = {"tail": bytes(11).hex(), **({} if "host" in entry else {"gap": bytes(36).hex()})}
+    return {key: value for key, value in (zeros | entry).items() if key not in JUDGED | {"sha256", "input"}}
 
 
 @golden
@@ -142,7 +143,10 @@ def test_contents_and_digests_are_those_of_the_inputs(record: Record) -> None:
 
 @golden
 def test_the_original_tool_made_a_sound_volume(record: Record) -> None:
-    assert Volume(images(record)).findings() == []
+    findings = Volume(images(record)).findings()
+
+    assert any("outside" in finding for finding in findings) == ("past-end" in record.get("defects", []))
+    assert findings == [] or "past-end" in record["defects"]
 
 
 LISTED = re.compile(
@@ -283,21 +287,22 @@ def test_a_command_does_its_steps_in_order() -> None:
 
 
 @golden
-def test_every_golden_volume_was_formatted_first(record: Record, tmp_path: Path) -> None:
-    made, *changes = commands(record)
+def test_every_golden_volume_was_formatted_before_anything_else(record: Record, tmp_path: Path) -> None:
+    all_of_them = commands(record)
 
-    info = record["final"]["info"]
-    assert isinstance(made.steps[0], Format)
-    assert (made.steps[0].name, made.steps[0].stripe, made.steps[0].buckets, made.steps[0].entries) == (
-        *(info["name"], info["stripe"], info["nbkt"], info["epb"]),
+    formats = [step for command in all_of_them for step in command.steps if isinstance(step, Format)]
+    made, info = formats[-1], record["final"]["info"]
+    assert all_of_them[0].steps == (formats[0],)
+    assert (made.name[:16], made.stripe, made.buckets, made.entries, made.hash) == (
+        *(info["name"], info["stripe"], info["nbkt"], info["epb"], HASHES[info["hfunc"]]),
     )
-    assert (made.steps[0].hash, made.steps[0].combined) == (HASHES[info["hfunc"]], info["mode"] == 1)
-    assert made.members == tuple(path.name for path in blank_members(record, tmp_path))
-    assert [path.stat().st_size for path in blank_members(record, tmp_path)] == [
-        member["size_at_mkfs"] for member in record["members"]
-    ]
-    assert all(set(command.members) == set(made.members) for command in changes)
-    assert all((command.exit_code == 0) == (command.failures == 0) for command in changes)
+    assert (made.combined and info["nb"] > 1) == (info["mode"] == 1)
+    assert made.length in (None, info["hlen"])
+    members = blank_members(record, tmp_path)
+    assert all_of_them[0].members == tuple(path.name for path in members)
+    assert [path.stat().st_size for path in members] == [member["size_at_mkfs"] for member in record["members"]]
+    assert all(set(command.members) == set(all_of_them[0].members) for command in all_of_them)
+    assert all((command.exit_code == 0) == (command.failures == 0) for command in all_of_them)
 
 
 def test_what_the_original_tool_left_of_its_memory_is_masked() -> None:
