@@ -30,7 +30,7 @@ GOLDEN: dict[str, Record] = {
 
 @dataclass(frozen=True)
 class Format:
-    """shfs_mkfs. None is what the tool takes by default; the name may be longer than the label's 16 bytes."""
+    """shfs_mkfs. A length of None is what the function has by default."""
 
     name: str = "unnamed"
     stripe: int = 16384
@@ -44,21 +44,22 @@ class Format:
 
 @dataclass(frozen=True)
 class Add:
-    """A file becomes an object; without a name it gets that of the file."""
+    """A file becomes an object; without a name it gets that of the file. A digest is given in vain where the volume's
+    function computes it."""
 
     path: str
-    mime: str | None = None
+    mime: str = ""
     name: str | None = None
     digest: str | None = None
 
 
 @dataclass(frozen=True)
 class Link:
-    """A URL becomes an object; without a name it gets what follows the last slash."""
+    """A URL becomes an object; its name is that which was given, or basename(3) of the URL."""
 
     url: str
-    type: str = "redirect"
-    name: str | None = None
+    type: str
+    name: str
     digest: str | None = None
 
 
@@ -75,6 +76,11 @@ class SetDefault:
 @dataclass(frozen=True)
 class ClearDefault:
     pass
+
+
+def cut(text: str, size: int) -> str:
+    """The tools cut what does not fit into its field, be it in the middle of a letter."""
+    return text.encode("utf-8", "surrogateescape")[:size].decode("utf-8", "surrogateescape")
 
 
 Step = Format | Add | Link | Remove | SetDefault | ClearDefault
@@ -127,6 +133,21 @@ ADMIN_LONG = [
 ]
 
 
+ACTIONS = {
+    **dict.fromkeys(("-a", "--add-obj"), "add"),
+    **dict.fromkeys(("-u", "--add-lnk"), "link"),
+    **dict.fromkeys(("-r", "--rm-obj"), "remove"),
+    **dict.fromkeys(("-d", "--set-default"), "default"),
+    **dict.fromkeys(("-C", "--clear-default"), "clear"),
+}
+DETAILS = {
+    **dict.fromkeys(("-m", "--mime"), "mime"),
+    **dict.fromkeys(("-n", "--name"), "name"),
+    **dict.fromkeys(("-t", "--type"), "type"),
+    **dict.fromkeys(("-D", "--digest"), "digest"),
+}
+
+
 def translate(argv: list[str], exit_code: int = 0, errors: str = "", time: int | None = None) -> Command:
     """What a command line of the original tools asks for. Options and members may stand in any order."""
     steps: tuple[Step, ...]
@@ -148,7 +169,7 @@ def _format(options: list[tuple[str, str]]) -> Format:
         if field in ("combined", "erase"):
             fields[field] = True
         elif field in ("name", "hash"):
-            fields[field] = value
+            fields[field] = cut(value, 16)
         else:
             fields[field] = int(value)
     return Format(**fields)
@@ -156,25 +177,27 @@ def _format(options: list[tuple[str, str]]) -> Format:
 
 def _actions(options: list[tuple[str, str]]) -> Iterator[Step]:
     """The option of an action opens it; those that say more about it follow."""
-    kinds: dict[str, type[Any]] = {
-        **dict.fromkeys(("-a", "--add-obj"), Add),
-        **dict.fromkeys(("-u", "--add-lnk"), Link),
-        **dict.fromkeys(("-r", "--rm-obj"), Remove),
-        **dict.fromkeys(("-d", "--set-default"), SetDefault),
-        **dict.fromkeys(("-C", "--clear-default"), ClearDefault),
-    }
-    more = {"-m": "mime", "-n": "name", "-D": "digest", "-t": "type"}
-    opened: list[tuple[type[Any], list[str], dict[str, str]]] = []
+    opened: list[tuple[str, str, dict[str, str]]] = []
     for option, value in options:
-        if option in ("-f", "--force"):
-            continue
-        if kind := kinds.get(option):
-            opened.append((kind, [value] if value else [], {}))
-        else:
-            field = more.get(option, option.removeprefix("--"))
-            opened[-1][2][field] = value.lower() if field == "type" else value
-    for kind, values, fields in opened:
-        yield kind(*values, **fields)
+        if option in ACTIONS:
+            opened.append((ACTIONS[option], value, {}))
+        elif option in DETAILS:
+            opened[-1][2][DETAILS[option]] = value
+    for action, value, details in opened:
+        digest = details.get("digest")
+        name = cut(details["name"], 64) if "name" in details else None
+        match action:
+            case "add":
+                yield Add(value, cut(details.get("mime", ""), 32), name, digest)
+            case "link":
+                base = cut(value.rstrip("/").rpartition("/")[2], 64)
+                yield Link(value, details.get("type", "redirect").lower(), base if name is None else name, digest)
+            case "remove":
+                yield Remove(value)
+            case "default":
+                yield SetDefault(value)
+            case _:
+                yield ClearDefault()
 
 
 def commands(volume: Record) -> list[Command]:

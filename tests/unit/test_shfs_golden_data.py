@@ -269,12 +269,12 @@ def test_a_last_chunk_that_is_full_is_left_out_of_the_original_digest() -> None:
 
 
 def test_options_may_stand_anywhere() -> None:
-    assert translate(["shfs_mkfs", "m0", "-s4096", "m1", "-c", "--name=long", "-fb", "3"]) == Command(
-        ("m0", "m1"), (Format(name="long", stripe=4096, combined=True, buckets=3),)
+    assert translate(["shfs_mkfs", "m0", "-s4096", "m1", "-c", "--name=seventeen-letters", "-fb", "3"]) == Command(
+        ("m0", "m1"), (Format(name="seventeen-letter", stripe=4096, combined=True, buckets=3),)
     )
     assert translate(
-        ["/bin/shfs_admin", "m0", "-a", "x", "m1", "-m", "text/css", "--add-lnk", "http://h/", "-t", "RAW"]
-    ) == (Command(("m0", "m1"), (Add("x", mime="text/css"), Link("http://h/", "raw"))))
+        ["/bin/shfs_admin", "m0", "-a", "x", "m1", "-m", "text/css", "--add-l", "http://h/a/", "-t", "RAW"]
+    ) == (Command(("m0", "m1"), (Add("x", mime="text/css"), Link("http://h/a/", "raw", "a"))))
 
 
 def test_a_command_does_its_steps_in_order() -> None:
@@ -286,6 +286,15 @@ def test_a_command_does_its_steps_in_order() -> None:
     assert (command.exit_code, command.failures) == (1, 1)
 
 
+def test_texts_are_cut_as_the_tools_cut_them() -> None:
+    (add, link) = translate(
+        ["shfs_admin", "-a", "x", "-n", "n" * 63 + "é", "-m", "m" * 40, "-u", "http://h/" + "p" * 70, "v"]
+    ).steps
+
+    assert add == Add("x", mime="m" * 32, name="n" * 63 + "\udcc3")
+    assert link == Link("http://h/" + "p" * 70, "redirect", "p" * 64)
+
+
 @golden
 def test_every_golden_volume_was_formatted_before_anything_else(record: Record, tmp_path: Path) -> None:
     all_of_them = commands(record)
@@ -293,7 +302,7 @@ def test_every_golden_volume_was_formatted_before_anything_else(record: Record, 
     formats = [step for command in all_of_them for step in command.steps if isinstance(step, Format)]
     made, info = formats[-1], record["final"]["info"]
     assert all_of_them[0].steps == (formats[0],)
-    assert (made.name[:16], made.stripe, made.buckets, made.entries, made.hash) == (
+    assert (made.name, made.stripe, made.buckets, made.entries, made.hash) == (
         *(info["name"], info["stripe"], info["nbkt"], info["epb"], HASHES[info["hfunc"]]),
     )
     assert (made.combined and info["nb"] > 1) == (info["mode"] == 1)
