@@ -10,20 +10,30 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import BinaryIO, Self
 
 from shfs import digests
 from shfs.addition import Addition, Copy, Source
 from shfs.allocator import Allocator, Run
 from shfs.digests import HashFunction
-from shfs.entry import MIME_SIZE, NAME_SIZE, SLOT_SIZE, SLOTS_IN_A_SECTOR, FileEntry, LinkEntry, removed, with_default
+from shfs.entry import (
+    ENCODING_SIZE,
+    MIME_SIZE,
+    NAME_SIZE,
+    SLOT_SIZE,
+    SLOTS_IN_A_SECTOR,
+    FileEntry,
+    LinkEntry,
+    removed,
+    with_default,
+)
 from shfs.errors import InputError, ObjectError, ShfsError, VolumeFull
 from shfs.journal import Change, discard_journal, write_journal
-from shfs.links import LinkKind, name_of_link, parse_link
-from shfs.room import living_runs, removed_runs, room_of, run_of, structure_runs
+from shfs.links import LinkKind, LinkTarget, name_of_link, parse_link
+from shfs.room import living_runs, room_of, run_of, used_runs
 from shfs.volume import StoredObject, Volume, encode_text
 
-_ENCODING_SIZE = 16
 _AHEAD = 4
 """Files for each thread that are open and have their chunks, waiting for their turn."""
 
@@ -59,7 +69,7 @@ class Batch:
         self._before: dict[int, bytes] = {}
         self._wrote_data = False
         chosen = volume.configuration.allocator if strategy is None else strategy
-        self._allocator = Allocator(volume.geometry.chunks, _used(volume, reuse_removed), chosen)
+        self._allocator = Allocator(volume.geometry.chunks, used_runs(volume, reuse_removed), chosen)
 
     def __enter__(self) -> Self:
         return self
@@ -127,10 +137,10 @@ class Batch:
             hasher.update(url.encode("utf-8", "surrogateescape"))
             computed = hasher.digest()
             if digest not in (None, computed):
-                raise _other_digest(url, computed)
+                raise other_digest(url, computed)
             digest = computed
         entry = LinkEntry(
-            self._accepted(digest, url),
+            accepted_digest(self._volume, digest, url),
             text_field(name_of_link(url) if name is None else name, NAME_SIZE, "name"),
             self._now,
             target,
@@ -147,6 +157,36 @@ class Batch:
         item = self._existing(digest)
         self._put(item.slot, removed(self._volume.table.slot(item.slot), self._volume.configuration.digest_length))
         return item
+
+    def amend(
+        self,
+        digest: bytes,
+        *,
+        name: str | None = None,
+        mime: str | None = None,
+        encoding: str | None = None,
+        target: LinkTarget | None = None,
+    ) -> StoredObject:
+        """Change what an entry says of its object, in its slot: readers see the old entry or the new one. Data, digest
+        and creation time stay. Raises InputError for what an entry cannot hold, ObjectError if there is no such object,
+        or it is a link and has no type and encoding, or a file and has no target."""
+        volume, item = self._volume, self._existing(digest)
+        entry = volume.table.entry(item.slot)
+        if name is not None:
+            entry = replace(entry, name=text_field(name, NAME_SIZE, "name"))
+        if isinstance(entry, LinkEntry):
+            if mime is not None or encoding is not None:
+                raise ObjectError(f"{item.name} is a link", hint="its type is for the other server to say")
+            entry = entry if target is None else replace(entry, target=target)
+        else:
+            if target is not None:
+                raise ObjectError(f"{item.name} is a file", hint="remove it, and add the link")
+            if mime is not None:
+                entry = replace(entry, mime=text_field(mime, MIME_SIZE, "MIME type"))
+            if encoding is not None:
+                entry = replace(entry, encoding=text_field(encoding, ENCODING_SIZE, "content encoding"))
+        self._put(item.slot, entry.encode())
+        return volume.stored(item.slot)
 
     def set_default(self, digest: bytes | None) -> None:
         """Make an object the one that is served for an empty request, instead of any other; None for no object."""
@@ -221,35 +261,15 @@ class Batch:
             return self._provider(configuration.digest_length)
         return digests.new(configuration.function, configuration.digest_length)
 
-    def _accepted(self, digest: bytes | None, what: str) -> bytes:
-        """The digest, if an entry can have it. Raises InputError."""
-        wanted = self._volume.configuration.digest_length
-        if digest is None:
-            raise InputError(
-                f"{what} needs a digest, since those of volume {self._volume.name} are given by hand",
-                hint=f"--digest HEX, of {2 * wanted} digits",
-            )
-        if len(digest) != wanted:
-            raise InputError(
-                f"the digest of {what} has {len(digest)} bytes",
-                hint=f"on volume {self._volume.name} it has {wanted}, which is {2 * wanted} digits",
-            )
-        if not any(digest):
-            raise InputError(
-                f"the digest of {what} is all zeros, which means `no object` in a volume",
-                hint="CRC gives it to an empty file: use another hash function, or leave the file out",
-            )
-        return digest
-
     def _copying(self, addition: Addition) -> Copy:
         """The chunks for a file, and what copies it there. Raises InputError, VolumeFull."""
         volume = self._volume
         if addition.digest is not None:
-            self._accepted(addition.digest, addition.what)
+            accepted_digest(self._volume, addition.digest, addition.what)
         texts = (
             text_field(addition.given_name, NAME_SIZE, "name"),
             text_field(addition.mime, MIME_SIZE, "MIME type"),
-            text_field(addition.encoding, _ENCODING_SIZE, "content encoding"),
+            text_field(addition.encoding, ENCODING_SIZE, "content encoding"),
         )
         source = Source(addition)
         by_hand = volume.configuration.function is HashFunction.MANUAL and self._provider is None
@@ -290,8 +310,8 @@ class Batch:
 
     def _digest_of(self, addition: Addition, computed: bytes | None) -> bytes:
         if computed is not None and addition.digest not in (None, computed):
-            raise _other_digest(addition.what, computed)
-        return self._accepted(addition.digest if computed is None else computed, addition.what)
+            raise other_digest(addition.what, computed)
+        return accepted_digest(self._volume, addition.digest if computed is None else computed, addition.what)
 
     def _take(self, size: int, what: str) -> Run:
         volume = self._volume
@@ -352,14 +372,30 @@ def text_field(text: str, size: int, what: str) -> bytes:
     return field
 
 
-def _used(volume: Volume, reuse_removed: bool) -> Iterator[Run]:
-    """Every run of chunks that new data must not go to. Raises VolumeError if an object says it has others."""
-    for item in volume.objects():
-        volume.check_run(item)
-    yield from structure_runs(volume)
-    yield from living_runs(volume)
-    if not reuse_removed:
-        yield from removed_runs(volume)
+def accepted_digest(volume: Volume, digest: bytes | None, what: str) -> bytes:
+    """The digest, if an entry of the volume can have it. Raises InputError, which calls the object `what`."""
+    wanted = volume.configuration.digest_length
+    if digest is None:
+        raise InputError(
+            f"{what} needs a digest, since those of volume {volume.name} are given by hand",
+            hint=f"--digest HEX, or `digest` in a manifest, of {2 * wanted} digits",
+        )
+    if len(digest) != wanted:
+        raise InputError(
+            f"the digest of {what} has {len(digest)} bytes",
+            hint=f"on volume {volume.name} it has {wanted}, which is {2 * wanted} digits",
+        )
+    if not any(digest):
+        raise InputError(
+            f"the digest of {what} is all zeros, which means `no object` in a volume",
+            hint="CRC gives it to an empty file: use another hash function, or leave the file out",
+        )
+    return digest
+
+
+def other_digest(what: str, computed: bytes) -> InputError:
+    """The error of a file or URL whose digest is not the one that was given."""
+    return InputError(f"the digest of {what} is {computed.hex()}, and not the one given", hint="it may be damaged")
 
 
 def _overlap(run: Run, other: Run) -> bool:
@@ -371,7 +407,3 @@ def _exists(item: StoredObject) -> ShfsError:
         f"the volume has an object {item.digest.hex()}, named {item.name!r}",
         hint="the same content is stored once; `shfs rm` removes it",
     )
-
-
-def _other_digest(what: str, computed: bytes) -> InputError:
-    return InputError(f"the digest of {what} is {computed.hex()}, and not the one given", hint="it may be damaged")

@@ -14,7 +14,7 @@ SLOT_SIZE = 256
 SLOTS_IN_A_SECTOR = 2
 """512 bytes are what a disk writes whole or not at all."""
 
-NAME_AT, NAME_SIZE, MIME_SIZE = 181, 64, 32
+NAME_AT, NAME_SIZE, MIME_SIZE, ENCODING_SIZE = 181, 64, 32, 16
 
 _FILE = struct.Struct("<64sQQQ32s16s36xQB64s11x")
 _LINK = struct.Struct("<64sB32sxH71sBQB64s11x")

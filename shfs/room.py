@@ -51,6 +51,16 @@ def removed_runs(volume: Volume) -> Iterator[Run]:
             yield run
 
 
+def used_runs(volume: Volume, reuse_removed: bool) -> Iterator[Run]:
+    """Every run of chunks that new data must not go to. Raises VolumeError if an object says it has others."""
+    for item in volume.objects():
+        volume.check_run(item)
+    yield from structure_runs(volume)
+    yield from living_runs(volume)
+    if not reuse_removed:
+        yield from removed_runs(volume)
+
+
 def run_of(volume: Volume, slot: int) -> Run | None:
     """The chunks of the file in a slot; None for a link, an empty file, and what makes no sense, as what is left of a
     removed object may."""
