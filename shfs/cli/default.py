@@ -2,7 +2,7 @@
 
 import click
 
-from shfs.cli.options import output_option, parse_digest, print_json, split, volume_arguments
+from shfs.cli.options import output_option, parse_digest, print_json, printable, split, volume_arguments
 from shfs.errors import ObjectError
 from shfs.volume import Volume
 
@@ -31,4 +31,4 @@ def command(members: tuple[str, ...], arguments: tuple[str, ...], digest: str | 
     if output == "json":
         print_json(None if item is None else item.as_json())
     elif item is not None:
-        click.echo(f"{item.digest.hex()}  {item.name}")
+        click.echo(f"{item.digest.hex()}  {printable(item.name)}")

@@ -2,7 +2,7 @@
 
 import click
 
-from shfs.cli.options import parse_digest, split, volume_arguments
+from shfs.cli.options import parse_digest, printable, split, volume_arguments
 from shfs.links import LinkKind
 from shfs.volume import Volume
 
@@ -29,4 +29,4 @@ def command(
         item = batch.link(
             url, LinkKind[kind.upper()], name=name, digest=None if digest is None else parse_digest(digest)
         )
-    click.echo(f"{item.digest.hex()}  {item.name}")
+    click.echo(f"{item.digest.hex()}  {printable(item.name)}")

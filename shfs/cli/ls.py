@@ -2,7 +2,8 @@
 
 import click
 
-from shfs.cli.options import console, human, output_option, print_json, split, volume_arguments
+from shfs.cli.listing import listing
+from shfs.cli.options import human, output_option, print_json, split, volume_arguments
 from shfs.volume import Volume
 
 
@@ -18,13 +19,11 @@ def command(members: tuple[str, ...], arguments: tuple[str, ...], removed: bool,
     if output == "json":
         print_json([item.as_json() for item in items])
         return
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("DIGEST", "SIZE", "TYPE", "MIME", "NAME"):
-        table.add_column(title, justify="right" if title == "SIZE" else "left", no_wrap=True)
+    rows = []
     for item in items:
-        size = "" if item.link else human(item.size)
         name = item.name + (" (default)" if item.default else "") + (f" -> {item.target}" if item.link else "")
-        table.add_row(item.digest.hex(), size, item.type, item.mime, name)
-    console().print(table)
+        rows.append((item.digest.hex(), "" if item.link else human(item.size), item.type, item.mime, name))
+    titles, *lines = listing(("DIGEST", "SIZE", "TYPE", "MIME", "NAME"), rows, right=("SIZE",))
+    click.secho(titles, bold=True)
+    if lines:
+        click.echo("\n".join(lines))

@@ -1,6 +1,7 @@
 """Options, arguments and ways of printing that several commands share."""
 
 import json
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,6 +11,9 @@ from shfs.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_WIDE = 10_000
+"""Characters of a line that goes to a file or another program: rich would take 80."""
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -76,10 +80,24 @@ def parse_digest(text: str) -> bytes:
 
 
 def console() -> "Console":
-    """Where tables are printed: colours only on a terminal, and never with NO_COLOR."""
+    """Where tables are printed: colours only on a terminal, and never with NO_COLOR; elsewhere nothing is cut."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
+
+
+def printable(text: str) -> str:
+    """A name or a path on one line, whatever is in it: what is no letter, as in a string of Python. Nothing in it moves
+    a cursor, and bytes that are no UTF-8 are told."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    if "\udc80" <= letter <= "\udcff":
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode("ascii")
 
 
 def print_json(value: Any) -> None:

@@ -2,7 +2,7 @@
 
 import click
 
-from shfs.cli.options import parse_digest, split, volume_arguments
+from shfs.cli.options import parse_digest, printable, split, volume_arguments
 from shfs.volume import Volume
 
 
@@ -24,4 +24,4 @@ def command(members: tuple[str, ...], arguments: tuple[str, ...], digests: tuple
                 for item in found.values():
                     batch.remove(item.digest)
     for item in found.values():
-        click.echo(f"{item.digest.hex()}  {item.name}")
+        click.echo(f"{item.digest.hex()}  {printable(item.name)}")

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from shfs.cli.options import console, human, output_option, parse_digest, print_json, split, volume_arguments
+from shfs.cli.options import console, human, output_option, parse_digest, print_json, printable, split, volume_arguments
 from shfs.volume import StoredObject, Volume
 
 
@@ -44,7 +44,7 @@ def _text(key: str, value: Any, item: StoredObject) -> str:
         return f"{value} ({human(value)})"
     if key == "created":
         return moment(item.created)
-    return str(value)
+    return printable(str(value))
 
 
 def moment(seconds: int) -> str:
