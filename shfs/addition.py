@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from shfs.volume import Volume
 class Addition:
     """A file to be added: a path, or a stream of which `size` bytes are taken. `name` is the last part of the path
     unless it is given; `digest` is needed where a volume's digests are given by hand, and must be the true one where
-    they are not."""
+    they are not. `must_be_new`: it is an error if the volume has the object already."""
 
     source: str | os.PathLike[str] | BinaryIO
     name: str | None = None
@@ -26,11 +27,14 @@ class Addition:
     encoding: str = ""
     digest: bytes | None = None
     size: int = 0
+    must_be_new: bool = False
 
     @property
     def what(self) -> str:
         """What messages call it."""
-        return os.fspath(self.source) if isinstance(self.source, str | os.PathLike) else self.name or "the stream"
+        if isinstance(self.source, str | os.PathLike):
+            return os.fspath(self.source)
+        return str(getattr(self.source, "name", "")) or self.name or "the stream"
 
     @property
     def given_name(self) -> str:
@@ -71,6 +75,26 @@ class Source:
             self._file.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The volume that copies go to. `dry`: nothing is written. `progress` is told of each block's bytes, by whichever
+    thread has read it."""
+
+    volume: Volume
+    dry: bool
+    progress: Callable[[int], None]
+
+    @property
+    def chunk_size(self) -> int:
+        """Bytes in a chunk."""
+        return self.volume.geometry.chunk_size
+
+    def write(self, chunk: int, start: int, data: memoryview) -> None:
+        """Write bytes that begin `start` bytes behind the beginning of a chunk."""
+        if not self.dry:
+            self.volume.members.write(self.volume.geometry, chunk, start, data)
+
+
 class Copy:
     """A source that is hashed, in this thread or another, and copied into a run of chunks. `texts` are the fields of
     the entry that it will have: name, MIME type, encoding. The digest is that of its first `covered` bytes.
@@ -81,9 +105,14 @@ class Copy:
     """
 
     def __init__(
-        self, volume: Volume, source: Source, texts: tuple[bytes, bytes, bytes], hasher: Hasher | None, covered: int
+        self,
+        target: "Target",
+        source: Source,
+        texts: tuple[bytes, bytes, bytes],
+        hasher: Hasher | None,
+        covered: int,
     ) -> None:
-        self._volume = volume
+        self._target = target
         self.source = source
         self.addition = source.addition
         self.texts = texts
@@ -119,7 +148,7 @@ class Copy:
         """Chunks for what was kept."""
         self.run = run
         if self._kept is not None:
-            self._volume.members.write(self._volume.geometry, run[0], 0, self._kept)
+            self._target.write(run[0], 0, self._kept)
 
     def cancel(self) -> None:
         """It is not wanted any more."""
@@ -129,20 +158,22 @@ class Copy:
     def _work(self) -> bytes | None:
         """Read and hash all, and write it and zeros up to the end of the last chunk if there is a run. Nothing but its
         chunks and the hasher is changed."""
-        geometry, size = self._volume.geometry, self.source.size
-        buffer = memoryview(bytearray(min(size, BLOCK) + -size % geometry.chunk_size))
+        size = self.source.size
+        end = -size % self._target.chunk_size
+        buffer = memoryview(bytearray(min(size, BLOCK) + end))
         try:
             for done in range(0, size, BLOCK):
                 want = min(BLOCK, size - done)
                 self.source.fill(buffer[:want])
                 if self._hasher is not None and done < self._covered:
                     self._hasher.update(buffer[: min(want, self._covered - done)])
-                padding = -size % geometry.chunk_size if done + want == size else 0
+                padding = end if done + want == size else 0
                 buffer[want : want + padding] = bytes(padding)
                 if self.run is None:
                     self._kept = buffer
                 else:
-                    self._volume.members.write(geometry, self.run[0], done, buffer[: want + padding])
+                    self._target.write(self.run[0], done, buffer[: want + padding])
+                self._target.progress(want)
         finally:
             self.source.close()
         return None if self._hasher is None else self._hasher.digest()

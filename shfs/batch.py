@@ -8,13 +8,13 @@ them; and the entries change in one sector, which a disk writes whole or not at 
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import BinaryIO, Self
 
 from shfs import digests
-from shfs.addition import Addition, Copy, Source
+from shfs.addition import Addition, Copy, Source, Target
 from shfs.allocator import Allocator, Run
 from shfs.digests import HashFunction
 from shfs.entry import (
@@ -47,6 +47,8 @@ class Batch:
     slots are free. `compat_digest`: digests as the original makes them, which leaves out the last chunk of a file that
     fills it. `strategy`: an allocator other than the volume's. `provider`: where digests of a volume with digests given
     by hand come from, if not from the caller: see `digests.provider`. `now`: the Unix time that new entries have.
+    `dry`: everything is tried and nothing written, on a volume opened for reading too. `progress` is told of each
+    block's bytes as they are read, from several threads.
     """
 
     def __init__(
@@ -58,10 +60,14 @@ class Batch:
         strategy: int | None = None,
         provider: digests.Factory | None = None,
         now: int | None = None,
+        dry: bool = False,
+        progress: Callable[[int], None] = lambda count: None,
     ) -> None:
-        if not volume.writable:
+        if not volume.writable and not dry:
             raise ValueError("the volume was opened for reading")
         self._volume = volume
+        self._dry = dry
+        self._target = Target(volume, dry, progress)
         self._reuse_removed = reuse_removed
         self._compat_digest = compat_digest
         self._provider = provider
@@ -97,30 +103,37 @@ class Batch:
     ) -> StoredObject:
         """Add a file, which is read once; see `Addition`. Raises InputError for what cannot be stored, VolumeFull where
         there is no room for it, ObjectError if the volume has an object with its digest."""
-        item, is_new = self._stored(self._copying(Addition(source, name, mime, encoding, digest, size)))
-        if not is_new:
-            raise _exists(item)
-        return item
+        addition = Addition(source, name, mime, encoding, digest, size, must_be_new=True)
+        return self._stored(self._copying(addition))[0]
 
     def add_all(
-        self, additions: Iterable[Addition], *, threads: int = 2
+        self,
+        additions: Iterable[Addition],
+        *,
+        threads: int = 2,
+        failed: Callable[[Addition, ShfsError], None] | None = None,
     ) -> Iterator[tuple[Addition, StoredObject, bool]]:
         """Add many files, several of which are read at a time; yields each with its object, in their order, and whether
         the object is new. An object that was there, or is the same as one before it, is not added again. Streams are
-        read one by one, in their order."""
+        read one by one, in their order. With `failed` a file that cannot be added is told to it, and the others are
+        added; without, its error is raised."""
         waiting: deque[Copy] = deque()
         with ThreadPoolExecutor(threads) as pool:
             try:
                 for addition in additions:
-                    copy = self._copying(addition)
+                    try:
+                        copy = self._copying(addition)
+                    except ShfsError as error:
+                        if failed is None:
+                            raise
+                        failed(addition, error)
+                        continue
                     waiting.append(copy)
                     copy.begin(pool)
                     if len(waiting) > _AHEAD * threads:
-                        copy = waiting.popleft()
-                        yield copy.addition, *self._stored(copy)
+                        yield from self._settled(waiting.popleft(), failed)
                 while waiting:
-                    copy = waiting.popleft()
-                    yield copy.addition, *self._stored(copy)
+                    yield from self._settled(waiting.popleft(), failed)
             finally:
                 for copy in waiting:
                     copy.cancel()
@@ -147,7 +160,7 @@ class Batch:
         )
         existing = volume.find(entry.digest)
         if existing is not None:
-            raise _exists(existing)
+            raise _exists(existing, url)
         slot = self._slot_for(entry.digest)
         self._put(slot, entry.encode())
         return volume.stored(slot)
@@ -212,7 +225,7 @@ class Batch:
         if slot not in volume.table.slots_of(volume.table.bucket(digest)):
             raise InputError(f"{digest.hex()} is not the digest that the object in slot {slot} had")
         if (existing := volume.find(digest)) is not None:
-            raise _exists(existing)
+            raise _exists(existing, f"the object in slot {slot}")
         run = run_of(volume, slot)
         if run and any(_overlap(run, other) for other in living_runs(volume)):
             raise ObjectError(f"the chunks of the object in slot {slot} were given to another object")
@@ -222,6 +235,9 @@ class Batch:
     def commit(self) -> None:
         """Make it all true. Returns when it is on the disks; raises HostError, and then the volume is as it was."""
         volume = self._volume
+        if self._dry:
+            self.forget()
+            return
         changes = [
             Change(slot, before, after)
             for slot, before in sorted(self._before.items())
@@ -275,7 +291,7 @@ class Batch:
         by_hand = volume.configuration.function is HashFunction.MANUAL and self._provider is None
         unit = volume.geometry.chunk_size
         covered = digests.compat_length(source.size, unit) if self._compat_digest else source.size
-        copy = Copy(volume, source, texts, None if by_hand else self._hasher(), covered)
+        copy = Copy(self._target, source, texts, None if by_hand else self._hasher(), covered)
         if not copy.is_small:
             try:
                 copy.settle(self._take(source.size, addition.what))
@@ -284,12 +300,27 @@ class Batch:
                 raise
         return copy
 
+    def _settled(
+        self, copy: Copy, failed: Callable[[Addition, ShfsError], None] | None
+    ) -> Iterator[tuple[Addition, StoredObject, bool]]:
+        """A copy with its object, if it has one or must have one."""
+        try:
+            item, is_new = self._stored(copy)
+        except ShfsError as error:
+            if failed is None:
+                raise
+            failed(copy.addition, error)
+        else:
+            yield copy.addition, item, is_new
+
     def _stored(self, copy: Copy) -> tuple[StoredObject, bool]:
         """Wait for a copy and give it an entry, unless the volume has the object. Is it new?"""
         volume, size = self._volume, copy.source.size
         try:
             digest = self._digest_of(copy.addition, copy.digest())
-            if (existing := volume.find(digest)) is None:
+            if (existing := volume.find(digest)) is not None and copy.addition.must_be_new:
+                raise _exists(existing, copy.addition.what)
+            if existing is None:
                 slot = self._slot_for(digest)
                 if copy.run is None:
                     copy.settle(self._take(size, copy.addition.what))
@@ -402,8 +433,8 @@ def _overlap(run: Run, other: Run) -> bool:
     return run[0] < other[0] + other[1] and other[0] < run[0] + run[1]
 
 
-def _exists(item: StoredObject) -> ShfsError:
+def _exists(item: StoredObject, what: str) -> ShfsError:
     return ObjectError(
-        f"the volume has an object {item.digest.hex()}, named {item.name!r}",
+        f"{what} is on the volume already, as object {item.digest.hex()} named {item.name!r}",
         hint="the same content is stored once; `shfs rm` removes it",
     )

@@ -146,6 +146,10 @@ class Volume:
         slots = self.table.all_named(encode_text(name))
         return self.stored(slots[0]) if slots else None
 
+    def has_several(self, name: str) -> bool:
+        """Do several objects have that name?"""
+        return len(self.table.all_named(encode_text(name))) > 1
+
     def get(self, wanted: str, *, unique: bool = False) -> StoredObject:
         """The object that a user means: `?HEX` or a whole digest in hexadecimal, or a name. Raises ObjectError if there
         is none, or with `unique` if several have the name."""

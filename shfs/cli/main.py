@@ -10,13 +10,15 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from shfs.cli.options import printable
 from shfs.errors import ShfsError
 
 _COMMANDS = {
-    "add": ("shfs.cli.add", "Add files."),
+    "add": ("shfs.cli.add", "Add files, and folders of them."),
     "cat": ("shfs.cli.cat", "Write an object's bytes to standard output."),
     "completion": ("shfs.cli.completion", "Print the script with which a shell completes what you type."),
     "default": ("shfs.cli.default", "Show, set or clear the object that is served for an empty request."),
+    "import": ("shfs.cli.import_tar", "Add the files of a tar archive."),
     "info": ("shfs.cli.info", "Describe a volume: geometry, hash table, room."),
     "link": ("shfs.cli.link", "Add a link to what another server has."),
     "ls": ("shfs.cli.ls", "List the objects."),
@@ -111,9 +113,9 @@ def _report(error: ShfsError, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(error.as_json()), err=True)
         return
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True, color=_colour())
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {printable(error.message)}", err=True, color=_colour())
     if error.hint:
-        click.echo(f" {click.style('hint:', bold=True)} {error.hint}", err=True, color=_colour())
+        click.echo(f" {click.style('hint:', bold=True)} {printable(error.hint)}", err=True, color=_colour())
 
 
 def _colour() -> bool | None:

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def bar(title: str | None) -> Iterator[Callable[[int, int], None]]:
-    """Yields what is to be told of (bytes done, bytes in all). Nothing is shown where no terminal is, nor without a
-    title."""
+def bar(title: str | None) -> Iterator[Callable[[int, int | None], None]]:
+    """Yields what is to be told of (bytes done, bytes in all if that is known). Nothing is shown where no terminal is,
+    nor without a title."""
     if title is None or not sys.stderr.isatty():
         yield lambda done, whole: None
         return

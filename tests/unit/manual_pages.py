@@ -7,7 +7,7 @@ import click
 
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "man"
 
-OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
+OPTION = re.compile(r"(?<![\w-])--?[a-zA-Z0-9][a-z-]*")
 
 
 def sections(page: str, macro: str) -> dict[str, str]:
@@ -20,8 +20,8 @@ def sections(page: str, macro: str) -> dict[str, str]:
 
 
 def tags(body: str) -> list[str]:
-    """What is explained: the line after each .TP, without macro and quotes."""
-    return [re.sub(r'^\.[A-Z]+ |"', "", line) for line in re.findall(r"^\.TP\n(.*)$", body, flags=re.MULTILINE)]
+    """What is explained: the line after each .TP and .TQ, without macro and quotes."""
+    return [re.sub(r'^\.[A-Z]+ |"', "", line) for line in re.findall(r"^\.T[PQ]\n(.*)$", body, flags=re.MULTILINE)]
 
 
 def commands(group: click.Group, path: str) -> dict[str, click.Command]:
