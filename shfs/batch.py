@@ -65,6 +65,12 @@ class Batch:
     ) -> None:
         if not volume.writable and not dry:
             raise ValueError("the volume was opened for reading")
+        if volume.journal.exists():
+            # A commit failed with its promise made: it is kept before anything else is begun.
+            volume.remount()
+        if reuse_removed:
+            # Their removal is on the disks before anything is written over them.
+            volume.members.settle()
         self._volume = volume
         self._dry = dry
         self._target = Target(volume, dry, progress)
@@ -233,7 +239,8 @@ class Batch:
         return volume.stored(slot)
 
     def commit(self) -> None:
-        """Make it all true. Returns when it is on the disks; raises HostError, and then the volume is as it was."""
+        """Make it all true. Returns when it is on the disks. Raises HostError, and then the volume is as it was; unless
+        there is a journal, with which whoever opens the volume next makes it true."""
         volume = self._volume
         if self._dry:
             self.forget()
@@ -249,6 +256,7 @@ class Batch:
         try:
             if self._wrote_data:
                 volume.members.sync()
+            volume.members.settle()
             sectors = {change.slot // SLOTS_IN_A_SECTOR for change in changes}
             needs_journal = len(sectors) * len(volume.configuration.tables()) > 1
             if needs_journal:

@@ -3,7 +3,8 @@
 A disk writes one sector whole or not at all, and a table has many. So a change of more than one sector is first written
 here, old and new contents of each slot, and is valid from the moment the file has its name. Whoever opens the volume to
 change it finishes what the journal says; our readers look through it; every other reader sees each object old or new,
-because data is on the disk before its entry is.
+because data is on the disk before its entry is. When all is done the file is emptied, and removed: empty, it promises
+nothing, should the disk lose the removal.
 
     offset  size
     0       8     "SHFSJ\\0\\0\\1"
@@ -17,8 +18,8 @@ because data is on the disk before its entry is.
 import hashlib
 import os
 import struct
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,9 +57,11 @@ def write_journal(path: Path, label: Label, changes: list[Change]) -> None:
     """Returns when the changes are certain to be made, by whoever opens the volume next. Raises HostError."""
     body = _HEADER.pack(_MAGIC, label.volume.bytes, label.created, len(changes))
     body += b"".join(_RECORD.pack(change.slot, change.before, change.after) for change in changes)
-    unfinished = path.with_name(f"{path.name}.new")
+    unfinished = _unfinished(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True)
+            _sync_folder(path.parent.parent)
         with unfinished.open("wb") as file:
             file.write(body + hashlib.sha256(body).digest())
             file.flush()
@@ -66,19 +69,43 @@ def write_journal(path: Path, label: Label, changes: list[Change]) -> None:
         unfinished.rename(path)
         _sync_folder(path.parent)
     except OSError as error:
-        with suppress(OSError):
+        # The caller will say that nothing was done: no promise may be left.
+        with suppress(OSError, HostError):
             unfinished.unlink(missing_ok=True)
+            discard_journal(path)
         raise HostError(
             f"the journal {path} cannot be written: {error.strerror}",
             hint="a change of several objects needs one: make its folder writable, with room",
         ) from None
 
 
+def secure_journal(path: Path) -> None:
+    """Returns when a journal that was read is certain to be there still after a loss of power: whoever wrote it may
+    have been killed before it was. Raises HostError."""
+    with _cures(path, "secured"):
+        _sync_folder(path.parent)
+
+
+def sweep_journal(path: Path) -> None:
+    """Remove what means nothing: a journal that was not complete, or one of which all is done. For writers, whose lock
+    makes sure that nobody is at work on it. Raises HostError."""
+    with _cures(path, "removed"):
+        # On a filesystem that is read-only even the removal of nothing is an error.
+        if _unfinished(path).exists():
+            _unfinished(path).unlink()
+        if path.exists() and not path.stat().st_size:
+            discard_journal(path)
+
+
 def read_journal(path: Path, label: Label) -> list[Change]:
     """The changes that were promised for this volume, none as a rule. Raises VolumeError for a journal that is damaged,
     or another volume's: its promise cannot be kept, and should not be forgotten in silence."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read()
+            if not os.fstat(file.fileno()).st_size:
+                # Done, perhaps while we read it.
+                return []
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -106,11 +133,28 @@ def still_to_be_made(changes: list[Change], slots: Mapping[int, bytes], path: Pa
 
 
 def discard_journal(path: Path) -> None:
-    """What it promised is done. Returns when the file is certain not to come back: an old promise must not be kept
-    over a newer change."""
-    with suppress(FileNotFoundError):
+    """What it promised is done. Returns when the promise is certain not to come back, for it must not be kept over a
+    newer change. The file may come back, but empty. Raises HostError."""
+    with _cures(path, "removed"), suppress(FileNotFoundError):
+        with path.open("r+b") as file:
+            file.truncate()
+            os.fsync(file.fileno())
         path.unlink()
-        _sync_folder(path.parent)
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
+
+
+@contextmanager
+def _cures(path: Path, verb: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise HostError(
+            f"the journal {path} cannot be {verb}: {error.strerror}",
+            hint="the volume is sound; make the journal's folder writable, and try again",
+        ) from None
 
 
 def _sync_folder(folder: Path) -> None:

@@ -24,6 +24,7 @@ class Members:
     def __init__(self, paths: Sequence[str], descriptors: list[int]) -> None:
         self.paths = list(paths)
         self._descriptors = descriptors
+        self._settled = False
 
     @classmethod
     def open(cls, paths: Sequence[str], *, write: bool) -> Self:
@@ -132,6 +133,13 @@ class Members:
                 os.fsync(descriptor)
             except OSError as error:
                 raise _refused(path, error, write=True) from None
+        self._settled = True
+
+    def settle(self) -> None:
+        """Returns when everything that was written by earlier processes is on the disks. One that was killed had not
+        waited for it, and what we do because we saw it must not be there before it is."""
+        if not self._settled:
+            self.sync()
 
     def _read_all(self, member: int, pieces: list[memoryview], offset: int) -> None:
         wanted = sum(map(len, pieces))

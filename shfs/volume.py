@@ -1,5 +1,6 @@
 """A volume, open: its label, its configuration, its objects and what is in them."""
 
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -9,9 +10,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 from shfs.configuration import CONFIGURATION_CHUNK, Configuration, decode_configuration
 from shfs.entry import SLOT_SIZE, FileEntry
-from shfs.errors import InputError, ObjectError, VolumeError
+from shfs.errors import InputError, ObjectError, VolumeBusy, VolumeError
 from shfs.geometry import Geometry
-from shfs.journal import Change, discard_journal, journal_path, read_journal, still_to_be_made
+from shfs.journal import (
+    Change,
+    discard_journal,
+    journal_path,
+    read_journal,
+    secure_journal,
+    still_to_be_made,
+    sweep_journal,
+)
 from shfs.label import Label
 from shfs.links import LinkKind, LinkTarget
 from shfs.members import Members
@@ -19,6 +28,9 @@ from shfs.table import Table
 
 if TYPE_CHECKING:
     from shfs.batch import Batch
+
+_PATIENCE = 10.0
+"""Seconds after which a reader gives up on a table that is another one whenever it looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,15 +242,27 @@ class Volume:
         self.members.sync()
 
     def _read_table(self) -> Table:
+        if self.writable:
+            sweep_journal(self.journal)
+        raw, promised = self._read_slots(), read_journal(self.journal, self.label)
+        if not self.writable:
+            # A writer may be at work. What is the same before and after the journal was read was so when it was read.
+            deadline = time.monotonic() + _PATIENCE
+            while (again := self._read_slots()) != raw:
+                if time.monotonic() > deadline:
+                    raise VolumeBusy(f"volume {self.name} is changed all the time", hint="try again when it is done")
+                raw, promised = again, read_journal(self.journal, self.label)
+        table = Table(self.configuration, raw)
+        if promised:
+            self._finish(table, promised)
+        return table
+
+    def _read_slots(self) -> bytearray:
         size = self.configuration.slots * SLOT_SIZE
         raw = bytearray()
         for block in self.members.read(self.geometry, self.configuration.table, 0, size):
             raw += block
-        table = Table(self.configuration, raw)
-        promised = read_journal(self.journal, self.label)
-        if promised:
-            self._finish(table, promised)
-        return table
+        return raw
 
     def _finish(self, table: Table, promised: list[Change]) -> None:
         """Make the changes that somebody promised who is gone; a reader makes them in its own memory only."""
@@ -246,6 +270,7 @@ class Volume:
         for change in still_to_be_made(promised, slots, self.journal):
             table.put(change.slot, change.after)
         if self.writable:
+            secure_journal(self.journal)
             self.table = table
             self.write_slots([change.slot for change in promised])
             discard_journal(self.journal)
