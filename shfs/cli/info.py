@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from shfs.cli.options import console, human, output_option, print_json, split, volume_arguments
+from shfs.cli.options import console, human, output_option, print_json, printable, split, volume_arguments
 from shfs.cli.stat import moment
 from shfs.room import room_of
 from shfs.volume import Volume
@@ -44,7 +44,7 @@ def command(members: tuple[str, ...], arguments: tuple[str, ...], output: str) -
         ("free", f"{facts['free']} chunks ({human(facts['free'] * unit)}), {facts['largest']} of them together"),
         ("removed", f"{facts['removed']} objects, which keep {facts['kept']} chunks until `shfs trim`"),
     ):
-        table.add_row(name, text)
+        table.add_row(name, printable(text))
     console().print(table)
 
 

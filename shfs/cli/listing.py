@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Iterator, Sequence
 
+import click
+
 from shfs.cli.options import printable
 
 
@@ -17,6 +19,14 @@ def listing(titles: Sequence[str], rows: Collection[Sequence[str]], *, right: Co
             for text, title, width in zip(row, titles, before, strict=False)
         ]
         yield "  ".join([*cells, row[-1]])
+
+
+def print_listing(titles: Sequence[str], rows: Collection[Sequence[str]], *, right: Collection[str] = ()) -> None:
+    """Print a listing, titles bold on a terminal."""
+    first, *lines = listing(titles, rows, right=right)
+    click.secho(first, bold=True)
+    if lines:
+        click.echo("\n".join(lines))
 
 
 def _width(text: str) -> int:

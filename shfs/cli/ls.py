@@ -2,7 +2,7 @@
 
 import click
 
-from shfs.cli.listing import listing
+from shfs.cli.listing import print_listing
 from shfs.cli.options import human, output_option, print_json, split, volume_arguments
 from shfs.volume import Volume
 
@@ -23,7 +23,4 @@ def command(members: tuple[str, ...], arguments: tuple[str, ...], removed: bool,
     for item in items:
         name = item.name + (" (default)" if item.default else "") + (f" -> {item.target}" if item.link else "")
         rows.append((item.digest.hex(), "" if item.link else human(item.size), item.type, item.mime, name))
-    titles, *lines = listing(("DIGEST", "SIZE", "TYPE", "MIME", "NAME"), rows, right=("SIZE",))
-    click.secho(titles, bold=True)
-    if lines:
-        click.echo("\n".join(lines))
+    print_listing(("DIGEST", "SIZE", "TYPE", "MIME", "NAME"), rows, right=("SIZE",))

@@ -80,10 +80,13 @@ def parse_digest(text: str) -> bytes:
 
 
 def console() -> "Console":
-    """Where tables are printed: colours only on a terminal, and never with NO_COLOR; elsewhere nothing is cut."""
+    """Where tables are printed: colours only on a terminal, and never with NO_COLOR; elsewhere nothing is cut.
+    Brackets in a text are its own."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
+    return Console(
+        highlight=False, markup=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE
+    )
 
 
 def printable(text: str) -> str:

@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 import click
 
-from shfs.cli.columns import columns
+from shfs.cli.listing import print_listing
 from shfs.cli.options import print_json
 from shfs.cli.stat import moment
 from shfs.errors import HostError, InputError
@@ -74,10 +74,11 @@ def _print(found: Report) -> None:
     if shape.counts_transfers:
         counts += ["COMPLETED", *(f"{threshold}%" for threshold in shape.thresholds)]
     known = [(*_cells(record, shape), "" if item is None else item.name) for record, item in found.known]
-    click.echo(columns(["DIGEST", *counts, "LAST ACCESS", "NAME"], known, right=counts))
+    print_listing(["DIGEST", *counts, "LAST ACCESS", "NAME"], known, right=counts)
     if found.unknown:
         unknown = [_cells(record, shape) for record in found.unknown]
-        click.echo("\n" + columns(["NOT ON THE VOLUME", *counts, "LAST ACCESS"], unknown, right=counts))
+        click.echo()
+        print_listing(["NOT ON THE VOLUME", *counts, "LAST ACCESS"], unknown, right=counts)
 
 
 def _cells(record: Access, shape: Shape) -> tuple[str, ...]:
