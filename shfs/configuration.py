@@ -11,6 +11,7 @@ from shfs.geometry import Geometry
 _FIELDS = struct.Struct("<QQBBIIB")
 
 CONFIGURATION_CHUNK = 1
+CONFIGURATION_SIZE = _FIELDS.size
 FIRST_TABLE_CHUNK = 2
 
 FIRST_FIT, BEST_FIT = 0, 1

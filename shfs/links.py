@@ -2,6 +2,7 @@
 
 import enum
 import ipaddress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -76,7 +77,7 @@ def parse_link(url: str, kind: LinkKind) -> LinkTarget:
         raise InputError(f"the URL {url!r} has a user's name", hint="an entry has no place for it: leave it out")
     if "#" in url:
         raise InputError(f"the URL {url!r} has a fragment", hint="servers are never sent it: leave it out")
-    if not parts.hostname or any(ord(letter) <= 0x20 for letter in url):
+    if not parts.hostname or any(ord(letter) <= 0x20 or letter == "\x7f" for letter in url):
         raise InputError(f"{url!r} is no URL", hint="http://HOST[:PORT]/PATH, blanks as %20")
     path = parts.path.removeprefix("/").encode("utf-8", "surrogateescape")
     query = f"?{parts.query}".encode("utf-8", "surrogateescape") if "?" in url else b""
@@ -87,6 +88,18 @@ def parse_link(url: str, kind: LinkKind) -> LinkTarget:
         )
     host_type, host = _host(parts.hostname, url)
     return LinkTarget(host_type, host, port, path + query, kind)
+
+
+def spellings(target: LinkTarget) -> Iterator[bytes]:
+    """The URLs that may have been written for a target, the most usual first: a link's digest is that of its URL as it
+    was written. The original takes any beginning of `http` for the scheme."""
+    host, path = target.host_text.encode("utf-8", "surrogateescape"), target.path
+    ports = [b"", b":80"] if target.port == _HTTP else [f":{target.port}".encode()]
+    paths = [b"/" + path, path] if not path or path.startswith(b"?") else [b"/" + path]
+    for scheme in (b"http", b"htt", b"ht", b"h"):
+        for port in ports:
+            for ending in paths:
+                yield scheme + b"://" + host + port + ending
 
 
 def name_of_link(url: str) -> str:

@@ -90,12 +90,15 @@ class Members:
         """Are all members regular files?"""
         return all(stat.S_ISREG(os.fstat(descriptor).st_mode) for descriptor in self._descriptors)
 
-    def labels(self) -> list[Label]:
-        """The label of each member, in the order of the members. Raises VolumeError."""
+    def beginnings(self) -> list[bytes]:
+        """The first 4096 bytes of each member, or all that there is. Raises HostError."""
         return [
-            decode_label(os.pread(descriptor, LABEL_SIZE, 0), path)
-            for descriptor, path in zip(self._descriptors, self.paths, strict=True)
+            self._beginning(descriptor, path) for descriptor, path in zip(self._descriptors, self.paths, strict=True)
         ]
+
+    def labels(self) -> list[Label]:
+        """The label of each member, in the order of the members. Raises VolumeError, HostError."""
+        return [decode_label(data, path) for data, path in zip(self.beginnings(), self.paths, strict=True)]
 
     def write_label(self, member: int, data: bytes) -> None:
         """Write the first bytes of a member."""
@@ -140,6 +143,13 @@ class Members:
         waited for it, and what we do because we saw it must not be there before it is."""
         if not self._settled:
             self.sync()
+
+    @staticmethod
+    def _beginning(descriptor: int, path: str) -> bytes:
+        try:
+            return os.pread(descriptor, LABEL_SIZE, 0)
+        except OSError as error:
+            raise _refused(path, error, write=False) from None
 
     def _read_all(self, member: int, pieces: list[memoryview], offset: int) -> None:
         wanted = sum(map(len, pieces))

@@ -304,8 +304,23 @@ def assemble(members: Members) -> Label:
         )
     members.arrange([given.index(member) for member in first.members])
     label = labels[given.index(first.members[0])]
-    _check_sizes(members, label)
+    check_sizes(members, label)
     return label
+
+
+def check_sizes(members: Members, label: Label) -> None:
+    """Raises VolumeError unless each member has the bytes that the label speaks of."""
+    for path, size in zip(members.paths, members.sizes(), strict=True):
+        if size < label.geometry.least_member:
+            raise VolumeError(
+                f"{path} has {size} bytes, and volume {name_of(label)} needs {label.geometry.least_member} of it",
+                hint="it was cut: take the member from a copy of the volume",
+            )
+    if label.geometry.chunks <= CONFIGURATION_CHUNK:
+        raise VolumeError(
+            f"the label of volume {name_of(label)} is damaged: it speaks of {label.geometry.chunks} chunks",
+            hint="take the members from a copy of the volume",
+        )
 
 
 def encode_text(text: str) -> bytes:
@@ -323,20 +338,6 @@ def decode_text(field: bytes) -> str:
 def name_of(label: Label) -> str:
     """The name of a volume, or its UUID if it has none."""
     return decode_text(label.name) or str(label.volume)
-
-
-def _check_sizes(members: Members, label: Label) -> None:
-    for path, size in zip(members.paths, members.sizes(), strict=True):
-        if size < label.geometry.least_member:
-            raise VolumeError(
-                f"{path} has {size} bytes, and volume {name_of(label)} needs {label.geometry.least_member} of it",
-                hint="it was cut: take the member from a copy of the volume",
-            )
-    if label.geometry.chunks <= CONFIGURATION_CHUNK:
-        raise VolumeError(
-            f"the label of volume {name_of(label)} is damaged: it speaks of {label.geometry.chunks} chunks",
-            hint="take the members from a copy of the volume",
-        )
 
 
 def _without_member(label: Label) -> tuple[uuid.UUID, bytes, int, Geometry, int]:

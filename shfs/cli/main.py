@@ -17,6 +17,7 @@ _COMMANDS = {
     "add": ("shfs.cli.add", "Add files, and folders of them."),
     "apply": ("shfs.cli.apply", "Make the volume hold what a manifest says."),
     "cat": ("shfs.cli.cat", "Write an object's bytes to standard output."),
+    "check": ("shfs.cli.check", "Look for everything that is wrong with a volume."),
     "completion": ("shfs.cli.completion", "Print the script with which a shell completes what you type."),
     "default": ("shfs.cli.default", "Show, set or clear the object that is served for an empty request."),
     "import": ("shfs.cli.import_tar", "Add the files of a tar archive."),
