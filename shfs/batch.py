@@ -80,6 +80,7 @@ class Batch:
         self._now = int(time.time()) if now is None else now
         self._before: dict[int, bytes] = {}
         self._wrote_data = False
+        self._runs_are_checked = False
         chosen = volume.configuration.allocator if strategy is None else strategy
         self._allocator = Allocator(volume.geometry.chunks, used_runs(volume, reuse_removed), chosen)
 
@@ -353,7 +354,13 @@ class Batch:
         return accepted_digest(self._volume, addition.digest if computed is None else computed, addition.what)
 
     def _take(self, size: int, what: str) -> Run:
+        """Chunks for a file. Raises VolumeFull, and VolumeError if an object says it has chunks outside of the volume:
+        where its data really is nobody knows, and it could be written over. It can be removed."""
         volume = self._volume
+        if not self._runs_are_checked:
+            for item in volume.objects():
+                volume.check_run(item)
+            self._runs_are_checked = True
         wanted = volume.geometry.chunks_of(size)
         first = self._allocator.take(wanted)
         if first is not None:

@@ -63,10 +63,12 @@ class Geometry:
 
     @property
     def least_member(self) -> int:
-        """The bytes that each member must have."""
+        """The bytes that each member must have. Of independent members the original wants `(chunks + 1) // members`
+        stripes, which is one too few where there are several: the last chunk lies behind them."""
         if self.mode is StripeMode.COMBINED:
             return (self.chunks + 1) * self.stripe
-        return ((self.chunks + 1) // self.members) * self.stripe
+        last = self.chunks + self.members - 2
+        return max((self.chunks + 1) // self.members, last // self.members + 1) * self.stripe
 
     def member_size_for(self, chunks: int) -> int:
         """The bytes that each member of a volume of so many chunks must have for mkfs to count that many."""

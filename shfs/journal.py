@@ -101,6 +101,9 @@ def read_journal(path: Path, label: Label) -> list[Change]:
     """The changes that were promised for this volume, none as a rule. Raises VolumeError for a journal that is damaged,
     or another volume's: its promise cannot be kept, and should not be forgotten in silence."""
     try:
+        # What is no file, as a pipe, might keep us waiting.
+        if path.exists() and not path.is_file():
+            raise _foreign(path, "is no regular file")
         with path.open("rb") as file:
             data = file.read()
             if not os.fstat(file.fileno()).st_size:
@@ -109,7 +112,9 @@ def read_journal(path: Path, label: Label) -> list[Change]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise HostError(f"the journal {path} cannot be read: {error.strerror}") from None
+        raise HostError(
+            f"the journal {path} cannot be read: {error.strerror}", hint="it takes the right to read it"
+        ) from None
     body, seal = data[:-_SEAL_SIZE], data[-_SEAL_SIZE:]
     if len(body) < _HEADER.size or hashlib.sha256(body).digest() != seal:
         raise _foreign(path, "is damaged")

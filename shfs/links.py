@@ -77,7 +77,7 @@ def parse_link(url: str, kind: LinkKind) -> LinkTarget:
         raise InputError(f"the URL {url!r} has a user's name", hint="an entry has no place for it: leave it out")
     if "#" in url:
         raise InputError(f"the URL {url!r} has a fragment", hint="servers are never sent it: leave it out")
-    if not parts.hostname or any(ord(letter) <= 0x20 or letter == "\x7f" for letter in url):
+    if not parts.hostname or not all(map(_may_stand, url)):
         raise InputError(f"{url!r} is no URL", hint="http://HOST[:PORT]/PATH, blanks as %20")
     path = parts.path.removeprefix("/").encode("utf-8", "surrogateescape")
     query = f"?{parts.query}".encode("utf-8", "surrogateescape") if "?" in url else b""
@@ -109,6 +109,11 @@ def name_of_link(url: str) -> str:
     if not last:
         return parts.hostname or url
     return f"{last}?{parts.query}" if parts.query else last
+
+
+def _may_stand(letter: str) -> bool:
+    """No blanks, nothing that moves a cursor, and no half of a letter, as JSON can have it."""
+    return letter > " " and letter != "\x7f" and not "\ud800" <= letter < "\udc80"
 
 
 def _host(host: str, url: str) -> tuple[HostType, bytes]:

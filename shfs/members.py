@@ -65,7 +65,9 @@ class Members:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno != errno.EWOULDBLOCK:
-                raise HostError(f"{path} cannot be locked: {error.strerror}") from None
+                raise HostError(
+                    f"{path} cannot be locked: {error.strerror}", hint="put it on a filesystem that has flock"
+                ) from None
             status = os.fstat(descriptor)
             twice = any(os.path.samestat(os.fstat(other), status) for other in self._descriptors[:-1])
             if twice:
@@ -186,8 +188,10 @@ _CURES = {
     errno.EFBIG: "files of this size are not allowed here: look at `ulimit -f`",
 }
 
+_ANY_CURE = "look at its name and its rights, and at what the system's log says of it"
+
 
 def _refused(path: str, error: OSError, *, write: bool) -> HostError | InputError:
     kind = InputError if error.errno in (errno.ENOENT, errno.EISDIR, errno.ENOTDIR) else HostError
     verb = "written" if write else "read"
-    return kind(f"{path} cannot be {verb}: {error.strerror}", hint=_CURES.get(error.errno or 0, ""))
+    return kind(f"{path} cannot be {verb}: {error.strerror}", hint=_CURES.get(error.errno or 0, _ANY_CURE))

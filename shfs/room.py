@@ -38,7 +38,7 @@ def structure_runs(volume: Volume) -> Iterator[Run]:
 
 
 def living_runs(volume: Volume) -> Iterator[Run]:
-    """The chunks of each object that has some and lies within the volume."""
+    """The chunks of each object that has some."""
     for slot in volume.table.living():
         if run := run_of(volume, slot):
             yield run
@@ -52,9 +52,7 @@ def removed_runs(volume: Volume) -> Iterator[Run]:
 
 
 def used_runs(volume: Volume, reuse_removed: bool) -> Iterator[Run]:
-    """Every run of chunks that new data must not go to. Raises VolumeError if an object says it has others."""
-    for item in volume.objects():
-        volume.check_run(item)
+    """Every run of chunks that new data must not go to."""
     yield from structure_runs(volume)
     yield from living_runs(volume)
     if not reuse_removed:
@@ -62,10 +60,11 @@ def used_runs(volume: Volume, reuse_removed: bool) -> Iterator[Run]:
 
 
 def run_of(volume: Volume, slot: int) -> Run | None:
-    """The chunks of the file in a slot; None for a link, an empty file, and what makes no sense, as what is left of a
-    removed object may."""
+    """The chunks of the file in a slot; None for a link, an empty file, and what lies outside of the volume. Of a file
+    that the original wrote past the end they are those inside: its readers read them."""
     entry = volume.table.entry(slot)
     if not isinstance(entry, FileEntry) or not entry.size:
         return None
     first, count = entry.run(volume.geometry.chunk_size)
-    return (first, count) if first + count <= volume.geometry.chunks else None
+    inside = min(count, volume.geometry.chunks - first)
+    return (first, inside) if inside > 0 else None

@@ -324,10 +324,14 @@ def check_sizes(members: Members, label: Label) -> None:
 
 
 def encode_text(text: str) -> bytes:
-    """A name as its bytes on disk: UTF-8, other bytes as Python's surrogates. Raises InputError for a NUL."""
+    """A name as its bytes on disk: UTF-8, other bytes as Python's surrogates. Raises InputError for a NUL, and for half
+    a letter, as JSON can have it."""
     if "\0" in text:
         raise InputError(f"{text!r} has a NUL", hint="NUL ends a text on the volume: leave it out")
-    return text.encode("utf-8", "surrogateescape")
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise InputError(f"{text!r} is no text", hint="it has half of a pair of surrogates: leave it out") from None
 
 
 def decode_text(field: bytes) -> str:

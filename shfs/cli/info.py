@@ -29,12 +29,12 @@ def command(members: tuple[str, ...], arguments: tuple[str, ...], output: str) -
     function = f"{facts['hash']}, {facts['digest_length']} bytes"
     slots = f"{facts['entries']} entries in {facts['buckets']} buckets, {facts['table_chunks']} chunks"
     for name, text in (
-        ("volume", facts["name"]),
+        ("volume", printable(facts["name"])),
         ("UUID", facts["uuid"]),
         ("created", moment(facts["created"])),
         ("version", "SHFS 2.01"),
         ("members", f"{len(facts['members'])}, {facts['mode']}, stripes of {human(facts['stripe'])}"),
-        *((f"  member {at}", f"{one['uuid']}  {one['path']}") for at, one in enumerate(facts["members"])),
+        *((f"  member {at}", f"{one['uuid']}  {printable(one['path'])}") for at, one in enumerate(facts["members"])),
         ("size", f"{facts['chunks']} chunks of {human(unit)}: {human(facts['chunks'] * unit)}"),
         ("digests", function),
         ("table", f"{slots} from chunk {facts['table']}{backup}"),

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import click
 
-from shfs.cli.options import human
+from shfs.cli.options import human, printable
 from shfs.cli.progress import bar
 from shfs.digests import HashFunction
 from shfs.entry import SLOT_SIZE
@@ -151,7 +151,7 @@ def command(
         undo.pop_all()
     size_text = human(label.geometry.chunks * label.geometry.chunk_size)
     click.echo(
-        f"volume {name} ({label.volume}): "
+        f"volume {printable(name)} ({label.volume}): "
         f"{label.geometry.chunks} chunks of {human(label.geometry.chunk_size)}, {size_text}"
     )
     if buckets * entries % (label.geometry.chunk_size // SLOT_SIZE):

@@ -17,6 +17,7 @@ LABEL_AT = 1024
 LABEL = struct.Struct("<4sBB16s16sBBQQBI16sB256s")
 CONFIGURATION = struct.Struct("<QQBBIIB")
 SLOT = 256
+EMPTY = bytes(SLOT)
 HIDDEN, LINK, DEFAULT = 1, 4, 8
 
 MANUAL, SHA, CRC, MD5, HAVAL = 1, 2, 3, 4, 5
@@ -268,7 +269,7 @@ class Volume:
         return [
             Slot(number, raw, raw[: self.configuration.digest_length])
             for number in range(self.slot_count)
-            if any(raw := self.table[number * SLOT : (number + 1) * SLOT])
+            if (raw := self.table[number * SLOT : (number + 1) * SLOT]) != EMPTY
         ]
 
     @property
