@@ -114,6 +114,15 @@ def test_the_command_line_reads_it(record: Record, tmp_path: Path, shfs: Shfs) -
         assert (code, out) == (0, content(record["inputs"][entry["input"]]))
 
 
+@golden
+def test_the_check_finds_nothing_but_what_lies_past_the_end(record: Record, tmp_path: Path, shfs: Shfs) -> None:
+    code, out, err = shfs("check", *given(record, tmp_path))
+
+    assert (code, b"error:" in err) == ((9, True) if "past-end" in defects(record) else (0, False)), out + err
+    if "past-end" in defects(record):
+        assert record["final"]["entries"][0]["hash"].encode() in out
+
+
 # Making anew.
 
 
