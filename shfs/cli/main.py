@@ -15,6 +15,7 @@ from shfs.errors import ShfsError
 
 _COMMANDS = {
     "add": ("shfs.cli.add", "Add files, and folders of them."),
+    "add-hls": ("shfs.cli.add_hls", "Add an HLS playlist and all that it names."),
     "apply": ("shfs.cli.apply", "Make the volume hold what a manifest says."),
     "cat": ("shfs.cli.cat", "Write an object's bytes to standard output."),
     "check": ("shfs.cli.check", "Look for everything that is wrong with a volume."),

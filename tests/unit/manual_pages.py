@@ -42,7 +42,7 @@ def options(command: click.Command) -> set[str]:
 def told_commands(page: str) -> dict[str, str]:
     """The part of a page about each command, by the command without its arguments."""
     program = page.partition(".")[0]
-    headed = {re.match(r"[a-z ]*[a-z]", heading): body for heading, body in sections(page, "SS").items()}
+    headed = {re.match(r"[a-z -]*[a-z]", heading): body for heading, body in sections(page, "SS").items()}
     return {
         match[0]: body for match, body in headed.items() if match is not None and match[0].startswith(f"{program} ")
     }

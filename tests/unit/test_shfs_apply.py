@@ -307,7 +307,9 @@ def test_a_bucket_that_is_too_full_is_said_before_anything_is_written(scene: Sce
     code, message, hint = refused("apply", scene.volume, scene.manifest)
     assert (code, "room for 0 of the 1 new objects" in message) == (6, True)
     done("rm", scene.volume, "c")
-    assert "`shfs trim` frees 1 of its entries" in refused("apply", scene.volume, scene.manifest)[2]
+    code, message, hint = refused("apply", scene.volume, scene.manifest)
+    assert (code, "room for 0 of the 1 new objects" in message) == (6, True)
+    assert "`shfs trim` frees 1 of its entries" in hint
     assert scene.steps("--reuse-removed") == [("add", "d")]
 
 
@@ -345,6 +347,36 @@ def test_digests_given_by_hand(scene: Scene) -> None:
     scene.says("a", provider="blake2b")
     scene.apply()
     assert scene.referee().live[0].digest == hashlib.blake2b(b"2", digest_size=20).digest()
+
+
+def test_what_has_a_digest_that_was_given_by_hand_is_replaced_under_any_name_and_stays_the_default(
+    scene: Scene,
+) -> None:
+    scene.make(function=HashFunction.MANUAL, digest_length=20)
+    scene.file("a", b"1")
+    scene.says(object=[{"path": "a", "digest": "11" * 20}], default="a")
+    scene.apply()
+    new = scene.file("a", b"2")
+    scene.says(object=[{"path": "a", "name": "b", "digest": "11" * 20}], default="b")
+
+    assert scene.steps() == [("replace", "b")]
+    assert scene.holds() == {"b": new}
+    found = scene.referee()
+    assert found.default is not None
+    assert found.default.name == b"b"
+
+
+def test_an_object_that_is_there_twice_is_no_reason_to_do_it_again_and_again(scene: Scene) -> None:
+    scene.make()
+    scene.file("a", b"a")
+    scene.says("a")
+    scene.apply()
+    with Volume.open([str(scene.volume)], write=True) as volume:
+        (item,) = volume.objects()
+        volume.table.put(item.slot + 1, volume.table.slot(item.slot))
+        volume.write_slots([item.slot, item.slot + 1])
+
+    assert scene.steps() == []
 
 
 def test_digests_of_names_want_a_volume_for_them(scene: Scene) -> None:
