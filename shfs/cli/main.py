@@ -27,6 +27,7 @@ _COMMANDS = {
     "ls": ("shfs.cli.ls", "List the objects."),
     "mkfs": ("shfs.cli.mkfs", "Make a volume on files or devices."),
     "rm": ("shfs.cli.rm", "Remove objects."),
+    "serve": ("shfs.cli.serve", "Serve a volume by HTTP, for a look at it in a browser."),
     "stat": ("shfs.cli.stat", "Show everything that a volume says about objects."),
     "stats": ("shfs.cli.stats", "Show how often objects were asked for."),
     "trim": ("shfs.cli.trim", "Free the chunks of removed objects, once every reader has remounted."),
