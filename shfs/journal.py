@@ -17,6 +17,7 @@ nothing, should the disk lose the removal.
 
 import hashlib
 import os
+import stat
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -101,10 +102,11 @@ def read_journal(path: Path, label: Label) -> list[Change]:
     """The changes that were promised for this volume, none as a rule. Raises VolumeError for a journal that is damaged,
     or another volume's: its promise cannot be kept, and should not be forgotten in silence."""
     try:
-        # What is no file, as a pipe, might keep us waiting.
-        if path.exists() and not path.is_file():
-            raise _foreign(path, "is no regular file")
-        with path.open("rb") as file:
+        # What is no file, as a pipe, might keep us waiting. It is looked at once it is open: before, a writer that is
+        # done may remove it between two looks.
+        with open(path, "rb", opener=_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise _foreign(path, "is no regular file")
             data = file.read()
             if not os.fstat(file.fileno()).st_size:
                 # Done, perhaps while we read it.
@@ -145,6 +147,10 @@ def discard_journal(path: Path) -> None:
             file.truncate()
             os.fsync(file.fileno())
         path.unlink()
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _unfinished(path: Path) -> Path:
