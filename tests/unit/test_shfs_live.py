@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,14 @@ def test_a_promise_that_is_kept_by_nobody_yet_is_seen(path: Path, monkeypatch: p
     with volume.lease() as lease:
         assert names(lease.volume) == ["b"]
     volume.close()
+
+
+@pytest.mark.parametrize("kind", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_journal_that_is_no_file_is_not_waited_for(path: Path, kind: Callable[[Path], None]) -> None:
+    kind(path.with_name("v.img.journal"))
+
+    with pytest.raises(VolumeError, match="is no regular file"):
+        Volume.open([str(path)])
 
 
 def test_what_cannot_be_read_is_told_until_it_can(path: Path) -> None:
