@@ -62,13 +62,13 @@ def write_journal(path: Path, label: Label, changes: list[Change]) -> None:
     try:
         if not path.parent.exists():
             path.parent.mkdir(parents=True)
-            _sync_folder(path.parent.parent)
+            sync_folder(path.parent.parent)
         with unfinished.open("wb") as file:
             file.write(body + hashlib.sha256(body).digest())
             file.flush()
             os.fsync(file.fileno())
         unfinished.rename(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         # The caller will say that nothing was done: no promise may be left.
         with suppress(OSError, HostError):
@@ -84,7 +84,7 @@ def secure_journal(path: Path) -> None:
     """Returns when a journal that was read is certain to be there still after a loss of power: whoever wrote it may
     have been killed before it was. Raises HostError."""
     with _cures(path, "secured"):
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def sweep_journal(path: Path) -> None:
@@ -168,7 +168,8 @@ def _cures(path: Path, verb: str) -> Iterator[None]:
         ) from None
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Returns when names that were given, changed and removed in a folder are on the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

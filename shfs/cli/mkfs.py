@@ -5,6 +5,7 @@ import re
 import sys
 import uuid
 from contextlib import ExitStack
+from pathlib import Path
 
 import click
 
@@ -15,6 +16,7 @@ from shfs.entry import SLOT_SIZE
 from shfs.errors import HostError, InputError, ObjectError, VolumeError
 from shfs.formatting import DEFAULT_BUCKETS, DEFAULT_ENTRIES, DEFAULT_STRIPE, mkfs
 from shfs.geometry import StripeMode
+from shfs.journal import sync_folder
 from shfs.volume import Volume
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -167,6 +169,7 @@ def _make(path: str, size: int, undo: ExitStack) -> None:
         with open(path, "xb") as file:
             undo.callback(os.unlink, path)
             file.truncate(size)
+        sync_folder(Path(path).parent)
     except FileExistsError:
         return
     except OSError as error:
