@@ -9,6 +9,7 @@ powerless   the power went: what was synced is there. Of everything else any par
             removal for itself, until its folder is synced.
 """
 
+import builtins
 import io
 import itertools
 import math
@@ -16,7 +17,7 @@ import os
 import random
 import stat
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,13 +78,19 @@ Call = Write | Truncate | Create | Rename | Unlink | SyncFile | SyncFolder
 class Recorder:
     """What is done in a folder while it is entered. Nothing is really synced meanwhile: the tests need no disk.
 
-    `names` are the numbers of the files, if an earlier record is gone on with.
+    `names` are the numbers of the files, if an earlier record is gone on with; `noted` is called after each call.
     """
 
-    def __init__(self, folder: Path, names: dict[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        names: dict[str, int] | None = None,
+        noted: Callable[[], None] = lambda: None,
+    ) -> None:
         self.before: Files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
         self.log: list[Call] = []
         self._folder = folder
+        self._noted = noted
         self._lock = threading.Lock()
         self._names = dict(names or {name: number for number, name in enumerate(self.before)})
         self._patch = pytest.MonkeyPatch()
@@ -96,7 +103,8 @@ class Recorder:
         for name in ("write", "pwrite", "writev", "ftruncate", "truncate", "replace", "remove", "link", "fdatasync"):
             self._patch.setattr(os, name, _unknown(name))
         self._real_open = io.open
-        self._patch.setattr(io, "open", self._open)
+        for module in (io, builtins):
+            self._patch.setattr(module, "open", self._open)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -105,6 +113,7 @@ class Recorder:
     def _note(self, call: Call) -> None:
         with self._lock:
             self.log.append(call)
+            self._noted()
 
     def _number(self, descriptor: int) -> int | None:
         """Which file of the folder it is; None for others."""
@@ -145,7 +154,7 @@ class Recorder:
         self._note(Unlink(name))
 
     def _open(self, file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
-        if mode not in ("wb", "r+b") or Path(file).parent != self._folder:
+        if mode not in ("wb", "xb", "r+b") or Path(file).parent != self._folder:
             return self._real_open(file, mode, *arguments, **options)
         name = Path(file).name
         is_new = not Path(file).exists()
@@ -156,7 +165,7 @@ class Recorder:
         raw.number, raw.note = self._names[name], self._note
         if mode == "wb" and not is_new:
             self._note(Truncate(raw.number, 0))
-        return io.BufferedWriter(raw) if mode == "wb" else io.BufferedRandom(raw)
+        return io.BufferedRandom(raw) if mode == "r+b" else io.BufferedWriter(raw)
 
 
 class _File(io.FileIO):

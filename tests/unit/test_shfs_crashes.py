@@ -1,5 +1,6 @@
 """Whatever is lost in a crash, a volume holds the old objects or the new ones, and no torn one."""
 
+import io
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -7,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from shfs.batch import Batch
+from shfs.digests import HashFunction
 from shfs.errors import ShfsError, VolumeError
 from shfs.formatting import mkfs
 from shfs.geometry import LABEL_SIZE, StripeMode
 from tests.unit import shfs_decoder as decoder
 from tests.unit.shfs_crash_scene import (
+    CONTENTS,
+    DIGESTS,
     LINK,
     NEW,
     NOW,
@@ -27,6 +31,7 @@ from tests.unit.shfs_crash_scene import (
     as_ours,
     changed,
     opened,
+    remove,
 )
 from tests.unit.shfs_disk import Call, Disk, Rename, SyncFile, SyncFolder, Write
 
@@ -55,7 +60,7 @@ def test_a_change_is_made_or_not(scene: Scene, name: str, seeded: random.Random,
     states, disk = States.of(before, scene.decoded()), Disk(recorder.before, recorder.log)
     assert any(len(slots) == 2 for slots in states.slots)
     scene.judge_kills(disk, states)
-    scene.judge_losses(disk, states, seeded, 1000 if full else 8)
+    scene.judge_losses(disk, states, seeded, 300 if full else 8)
 
 
 def test_large_files_are_added_or_not(scene: Scene, seeded: random.Random, full: bool) -> None:
@@ -66,6 +71,22 @@ def test_large_files_are_added_or_not(scene: Scene, seeded: random.Random, full:
     states, disk = States.of(before, scene.decoded()), Disk(recorder.before, recorder.log)
     scene.judge_kills(disk, states)
     scene.judge_losses(disk, states, seeded, 300 if full else 5)
+
+
+def test_other_content_for_a_digest_that_is_given_by_hand(tmp_path: Path, seeded: random.Random, full: bool) -> None:
+    """The old object and the new one are in two slots, since the chunks of the old one are kept."""
+    scene = Scene(tmp_path, 1)
+    scene.make(function=HashFunction.MANUAL, digest_length=32)
+    before = scene.decoded()
+
+    def replace(batch: Batch) -> None:
+        remove("page")(batch)
+        batch.add(io.BytesIO(CONTENTS["new-4097"]), name="page", size=4097, digest=DIGESTS["page"])
+
+    recorder = scene.record(changed(replace))
+    states, disk = States.of(before, scene.decoded()), Disk(recorder.before, recorder.log)
+    scene.judge_kills(disk, states)
+    scene.judge_losses(disk, states, seeded, 300 if full else 8)
 
 
 _PAIRS: dict[str, tuple[Operation, Operation]] = {
