@@ -53,10 +53,12 @@ class Members:
             raise _refused(path, error, write=write) from None
         self._descriptors.append(descriptor)
         self.paths.append(path)
-        mode = os.fstat(descriptor).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
-            what = "a directory" if stat.S_ISDIR(mode) else "neither a regular file nor a block device"
+        status = os.fstat(descriptor)
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISBLK(status.st_mode)):
+            what = "a directory" if stat.S_ISDIR(status.st_mode) else "neither a regular file nor a block device"
             raise InputError(f"{path} is {what}", hint="give the image file or the device that holds the volume")
+        if any(os.path.samestat(os.fstat(other), status) for other in self._descriptors[:-1]):
+            raise InputError(f"{path} was given twice", hint="give each member once")
         if write:
             self._lock(descriptor, path)
 
@@ -68,10 +70,6 @@ class Members:
                 raise HostError(
                     f"{path} cannot be locked: {error.strerror}", hint="put it on a filesystem that has flock"
                 ) from None
-            status = os.fstat(descriptor)
-            twice = any(os.path.samestat(os.fstat(other), status) for other in self._descriptors[:-1])
-            if twice:
-                raise InputError(f"{path} was given twice", hint="give each member once") from None
             raise VolumeBusy(
                 f"{path} is being changed by another process", hint="wait until it is done, and try again"
             ) from None
@@ -191,7 +189,10 @@ _CURES = {
 _ANY_CURE = "look at its name and its rights, and at what the system's log says of it"
 
 
+_WRONG_PATHS = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENXIO, errno.ELOOP, errno.ENAMETOOLONG)
+
+
 def _refused(path: str, error: OSError, *, write: bool) -> HostError | InputError:
-    kind = InputError if error.errno in (errno.ENOENT, errno.EISDIR, errno.ENOTDIR) else HostError
+    kind = InputError if error.errno in _WRONG_PATHS else HostError
     verb = "written" if write else "read"
     return kind(f"{path} cannot be {verb}: {error.strerror}", hint=_CURES.get(error.errno or 0, _ANY_CURE))

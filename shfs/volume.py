@@ -292,8 +292,8 @@ def assemble(members: Members) -> Label:
                 hint="`shfs check` says how; take the damaged member from a copy",
             )
     given = [label.member for label in labels]
-    for path, member in zip(members.paths, given, strict=True):
-        if given.count(member) > 1:
+    for at, path in enumerate(members.paths):
+        if given[at] in given[:at]:
             raise VolumeError(f"{path} is there twice, perhaps as a copy", hint="give each member once")
     missing = [str(at) for at, member in enumerate(first.members) if member not in given]
     if missing:

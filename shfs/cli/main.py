@@ -11,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from shfs.cli.options import printable
-from shfs.errors import ShfsError
+from shfs.errors import HostError, ShfsError
 
 _COMMANDS = {
     "add": ("shfs.cli.add", "Add files, and folders of them."),
@@ -106,10 +106,23 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo("interrupted", err=True)
         sys.exit(130)
     except BrokenPipeError:
-        # Whoever read us has seen enough. What is still in the buffer must not be tried again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read us has seen enough.
+        _leave_output()
         sys.exit(1)
+    except OSError as error:
+        # What reads or writes a file says which: this is where we print.
+        _leave_output()
+        refusal = HostError(
+            f"{error.filename or 'the output'} cannot be written: {error.strerror}", hint="make room where it goes"
+        )
+        _report(refusal, as_json=_wants_json(given))
+        sys.exit(refusal.exit_code)
     sys.exit(outcome if isinstance(outcome, int) else 0)
+
+
+def _leave_output() -> None:
+    """What is still in the buffer must not be tried again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report(error: ShfsError, *, as_json: bool) -> None:

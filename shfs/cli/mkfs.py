@@ -32,12 +32,16 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 
 
 def _uuid(ctx: click.Context, param: click.Parameter, value: str | tuple[str, ...] | None) -> object:
-    if not value:
+    if value is None or value == ():
         return None
+    return _parsed(value) if isinstance(value, str) else [_parsed(one) for one in value]
+
+
+def _parsed(text: str) -> uuid.UUID:
     try:
-        return uuid.UUID(value) if isinstance(value, str) else [uuid.UUID(one) for one in value]
+        return uuid.UUID(text)
     except ValueError:
-        raise InputError(f"{value!r} is no UUID", hint="for example 74211434-0163-4d84-b257-0d70f828e617") from None
+        raise InputError(f"{text!r} is no UUID", hint="for example 74211434-0163-4d84-b257-0d70f828e617") from None
 
 
 @click.command()

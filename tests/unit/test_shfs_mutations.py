@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
+from shfs.check import check
 from shfs.cli.main import main
 from shfs.errors import ShfsError
 from shfs.room import room_of
@@ -40,6 +41,9 @@ REACHED = (
     "link added",
     "link not added",
     "object removed",
+    "not checked",
+    "found sound",
+    "found faulty",
 )
 """What must have happened in a piece, or its silence about it means nothing."""
 
@@ -74,7 +78,7 @@ class Seen(NamedTuple):
 
 @pytest.mark.timeout(1800)
 def test_mutants_are_refused_or_read_right_and_changed_without_harm(
-    request: pytest.FixtureRequest, piece: int, folder: Path
+    request: pytest.FixtureRequest, full: bool, piece: int, folder: Path
 ) -> None:
     sound = specimens(folder)
     tally: Counter[str] = Counter()
@@ -85,7 +89,7 @@ def test_mutants_are_refused_or_read_right_and_changed_without_harm(
             name = f"{request.config.getoption('--seed')}:{number}"
             specimen = mutant(random.Random(name), sound)
             try:
-                examine(specimen, folder, watch, tally)
+                examine(specimen, folder, watch, tally, with_check=full or number % 8 == 0)
             except Exception as error:
                 pytest.fail(f"mutant {name} ({specimen.what}): {type(error).__name__}: {error}", pytrace=True)
 
@@ -102,15 +106,17 @@ def test_the_specimens_are_sound(folder: Path) -> None:
         assert seen.promised == (specimen.journal is not None)
         with watched() as watch:
             tally: Counter[str] = Counter()
-            examine(specimen, folder, watch, tally)
+            examine(specimen, folder, watch, tally, with_check=True)
         assert {"file added", "link added", "object removed"} <= set(tally)
+        assert "found sound" in tally or specimen.journal is not None
 
 
-def examine(specimen: Specimen, folder: Path, watch: Watch, tally: Counter[str]) -> None:
-    """Read it, then change it."""
+def examine(specimen: Specimen, folder: Path, watch: Watch, tally: Counter[str], *, with_check: bool) -> None:
+    """Read it, check it, then change it."""
     paths = specimen.lay(folder)
     try:
         watch.begin()
+        seen = None
         try:
             seen = look(paths)
         except ShfsError as error:
@@ -121,11 +127,30 @@ def examine(specimen: Specimen, folder: Path, watch: Watch, tally: Counter[str])
             judge(specimen, seen, tally)
         whole = sum(map(len, specimen.members))
         assert watch.read <= 4 * whole + 16 * 4096, f"read {watch.read} bytes of {whole}"
+        if with_check:
+            tally[checked(paths, was_opened=seen is not None)] += 1
         assert not watch.writes
         change(specimen, paths, watch, tally)
     finally:
         for path in paths:
             Path(path).unlink()
+
+
+def checked(paths: Sequence[str], *, was_opened: bool) -> str:
+    """What a check says of it: a volume that cannot be opened is not sound."""
+    report = None
+    try:
+        report = check(paths, threads=1)
+    except ShfsError as error:
+        helps(error)
+    if report is None:
+        assert not was_opened, "what can be opened can be checked"
+        return "not checked"
+    assert was_opened or not report.is_sound
+    for finding in report.findings:
+        assert finding.message
+        assert finding.where
+    return "found sound" if report.is_sound else "found faulty"
 
 
 def helps(error: ShfsError) -> None:
