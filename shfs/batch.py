@@ -264,7 +264,9 @@ class Batch:
                 write_journal(volume.journal, volume.label, changes)
                 # From here on it is promised: if the writing fails, whoever opens the volume next goes on with it.
                 self._before.clear()
-            volume.write_slots([change.slot for change in changes])
+                volume.write_changes(changes)
+            else:
+                volume.write_slots([change.slot for change in changes])
         except BaseException:
             self.forget()
             raise

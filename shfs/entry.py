@@ -123,5 +123,11 @@ def removed(slot: bytes, digest_length: int) -> bytes:
     return bytes(cleared) + with_default(slot, default=False)[cleared:]
 
 
+def takes_away(before: bytes, after: bytes, digest_length: int) -> bool:
+    """Does a change of a slot make an object go, or be the default one no more?"""
+    goes = any(before[:digest_length]) and before[:digest_length] != after[:digest_length]
+    return goes or bool(before[_FLAGS_AT] & ~after[_FLAGS_AT] & _DEFAULT)
+
+
 def _text(field: bytes) -> bytes:
     return field.partition(b"\0")[0]

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from shfs.configuration import CONFIGURATION_CHUNK, Configuration, decode_configuration
-from shfs.entry import SLOT_SIZE, FileEntry
+from shfs.entry import SLOT_SIZE, FileEntry, takes_away
 from shfs.errors import InputError, ObjectError, VolumeBusy, VolumeError
 from shfs.geometry import Geometry
 from shfs.journal import (
@@ -234,12 +234,29 @@ class Volume:
 
     def write_slots(self, slots: Sequence[int]) -> None:
         """Write slots of the table, in whole sectors, to each copy of it, and wait until they are on the disks."""
+        self._write_slots(self.table.raw, slots)
+        self.members.sync()
+
+    def write_changes(self, changes: Sequence[Change]) -> None:
+        """Write the slots of changes that the table has and the journal promises, and wait until they are on the disks.
+
+        What comes is written before what goes: a reader that knows no journal and looks meanwhile finds an object that
+        is replaced old or new, and not neither.
+        """
+        length = self.configuration.digest_length
+        going = [change for change in changes if takes_away(change.before, change.after, length)]
+        gone = {change.slot for change in going}
+        raw = bytearray(self.table.raw)
+        for change in going:
+            raw[change.slot * SLOT_SIZE : (change.slot + 1) * SLOT_SIZE] = change.before
+        self._write_slots(raw, [change.slot for change in changes if change.slot not in gone])
+        self.write_slots([*gone])
+
+    def _write_slots(self, raw: bytearray, slots: Sequence[int]) -> None:
         for table in self.configuration.tables():
             for first, count in _runs(sorted({slot & ~1 for slot in slots})):
                 at = first * SLOT_SIZE
-                data = self.table.raw[at : at + count * SLOT_SIZE]
-                self.members.write(self.geometry, table, at, data)
-        self.members.sync()
+                self.members.write(self.geometry, table, at, raw[at : at + count * SLOT_SIZE])
 
     def _read_table(self) -> Table:
         if self.writable:
@@ -272,7 +289,7 @@ class Volume:
         if self.writable:
             secure_journal(self.journal)
             self.table = table
-            self.write_slots([change.slot for change in promised])
+            self.write_changes(promised)
             discard_journal(self.journal)
 
 

@@ -1,7 +1,6 @@
 """`shfs apply`: whatever a volume holds, afterwards it holds what the manifest says; done twice it does nothing."""
 
 import hashlib
-import json
 import os
 import pty
 import random
@@ -12,64 +11,11 @@ import pytest
 
 from shfs.cli.main import main
 from shfs.digests import HashFunction
-from shfs.formatting import mkfs
+from shfs.members import Members
 from shfs.volume import Volume
-from tests.unit.shfs_command import done, shfs
+from tests.unit.shfs_apply_scene import CHUNK, Scene, refused
+from tests.unit.shfs_command import done
 from tests.unit.shfs_decoder import Volume as Referee
-
-CHUNK = 4096
-
-
-def refused(*arguments: object) -> tuple[int, str, str]:
-    """Exit code, message and hint of a command that failed."""
-    ran = shfs(*arguments, "-o", "json")
-    told = json.loads(ran.err)
-    assert ran.code == told["exit_code"] != 0
-    return ran.code, told["message"], told["hint"]
-
-
-class Scene:
-    """A folder of files, a volume, and a manifest."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.volume = folder / "volume"
-        self.manifest = folder / "manifest.json"
-        self.structure: dict[str, Any] = {}
-
-    def make(self, *, chunks: int = 200, **options: Any) -> None:
-        with self.volume.open("wb") as file:
-            file.truncate(chunks * CHUNK)
-        mkfs([str(self.volume)], stripe=CHUNK, **{"buckets": 64, **options})
-
-    def file(self, name: str, content: bytes) -> bytes:
-        (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (self.folder / name).write_bytes(content)
-        return content
-
-    def says(self, *names: str, **others: Any) -> None:
-        """The manifest: files by their names, and other keys."""
-        self.structure = {"object": [{"path": name} for name in names]} | others
-        self.manifest.write_text(json.dumps(self.structure))
-
-    def apply(self, *options: str) -> dict[str, Any]:
-        told: dict[str, Any] = done("apply", self.volume, self.manifest, *options, "-o", "json").json
-        return told
-
-    def steps(self, *options: str) -> list[tuple[str, str]]:
-        return [(step["action"], step["name"]) for step in self.apply(*options)["steps"]]
-
-    def referee(self) -> Referee:
-        found = Referee.read([self.volume])
-        assert found.findings() == []
-        return found
-
-    def holds(self) -> dict[str, bytes]:
-        """Names and contents of files, targets of links, as the referee reads them."""
-        found = self.referee()
-        return {
-            slot.name.decode(): slot.target.encode() if slot.is_link else found.content(slot) for slot in found.live
-        }
 
 
 @pytest.fixture
@@ -173,6 +119,67 @@ def test_names_and_contents_that_change_places(scene: Scene) -> None:
     assert scene.holds() == {"a": b"2", "b": b"1"}
 
 
+def test_who_knows_no_journal_finds_the_old_or_the_new_while_it_is_written(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Enough of them that some go from an earlier sector than that to which their successor comes, and some from the
+    # same one.
+    scene.make(buckets=16, entries=8)
+    names = [f"n{at}" for at in range(12)]
+    for name in names:
+        scene.file(name, name.encode())
+    scene.says(*names, default="n0")
+    scene.apply()
+    old = scene.holds()
+    new = {name: scene.file(name, b"new " + name.encode()) for name in names}
+    seen: list[int] = []
+    write = Members.write
+
+    def look(members: Members, *arguments: Any) -> None:
+        write(members, *arguments)
+        found = Referee.read([scene.volume])
+        held = {(slot.name.decode(), found.content(slot)) for slot in found.live}
+        for name in names:
+            assert (name, old[name]) in held or (name, new[name]) in held
+        assert found.default is not None
+        assert found.default.name == b"n0"
+        seen.append(len(held))
+
+    monkeypatch.setattr(Members, "write", look)
+    scene.apply()
+    monkeypatch.undo()
+
+    assert max(seen) > len(names)
+    assert scene.holds() == new
+
+
+def test_there_is_a_default_object_while_another_is_made_that(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.make()
+    names = [f"n{at}" for at in range(12)]
+    for name in names:
+        scene.file(name, name.encode())
+    scene.says(*names)
+    scene.apply()
+    first, *_, last = [slot.name.decode() for slot in scene.referee().live]
+    scene.says(*names, default=first)
+    scene.apply()
+    seen: list[str] = []
+    write = Members.write
+
+    def look(members: Members, *arguments: Any) -> None:
+        write(members, *arguments)
+        found = Referee.read([scene.volume]).default
+        seen.append("" if found is None else found.name.decode())
+
+    monkeypatch.setattr(Members, "write", look)
+    scene.says(*names, default=last)
+    scene.apply()
+
+    assert len(seen) == 2
+    assert {*seen} <= {first, last}
+    assert seen[-1] == last
+
+
 def test_only_what_is_in_the_way_goes_if_the_rest_is_to_be_kept(scene: Scene) -> None:
     scene.make()
     for name in ("a", "b", "c"):
@@ -249,68 +256,6 @@ def test_links_are_changed_where_they_stand(scene: Scene) -> None:
     assert scene.steps() == [("change", "b")]
     (after,) = scene.referee().live
     assert (after.number, after.digest, after.name, after.kind) == (before.number, before.digest, b"b", "raw")
-
-
-def test_that_there_is_no_room_is_said_before_anything_is_written(scene: Scene) -> None:
-    scene.make(chunks=60, buckets=16)
-    free = done("info", scene.volume, "-o", "json").json["free"]
-    scene.file("a", b"a" * (free - 1) * CHUNK)
-    scene.says("a")
-    scene.apply()
-    before = scene.volume.read_bytes()
-    scene.file("a", b"b" * 3 * CHUNK)
-
-    code, message, hint = refused("apply", scene.volume, scene.manifest)
-    assert (code, "take 3 chunks" in message, "1 are free" in message) == (6, True, True)
-    assert f"the {free - 1} chunks" in hint
-    assert refused("apply", "-n", scene.volume, scene.manifest) == (code, message, hint)
-    assert scene.volume.read_bytes() == before
-
-    done("rm", scene.volume, "a")
-    _, _, hint = refused("apply", scene.volume, scene.manifest)
-    assert f"`shfs trim` frees {free - 1} chunks" in hint
-    assert scene.steps("--reuse-removed") == [("add", "a")]
-
-
-def test_gaps_are_looked_at_and_not_only_their_sum(scene: Scene) -> None:
-    scene.make(chunks=60, buckets=16)
-    free = done("info", scene.volume, "-o", "json").json["free"]
-    scene.file("a", b"a" * CHUNK * 5)
-    scene.file("b", b"b" * CHUNK)
-    for name in ("a", "b"):
-        done("add", scene.volume, scene.folder / name)
-    done("rm", scene.volume, "a")
-    done("trim", scene.volume)
-    scene.file("c", b"c" * (free - 2) * CHUNK)
-    scene.says("b", "c")
-
-    code, message, _ = refused("apply", scene.volume, scene.manifest)
-
-    assert code == 6
-    assert message.endswith(f"c takes {free - 2} chunks together, and the largest gap that is left has {free - 6}")
-
-
-def test_a_bucket_that_is_too_full_is_said_before_anything_is_written(scene: Scene) -> None:
-    scene.make(buckets=1, entries=3)
-    for name in ("a", "b", "c", "d"):
-        scene.file(name, name.encode())
-    scene.says("a", "b", "c", "d")
-    before = scene.volume.read_bytes()
-
-    code, message, hint = refused("apply", scene.volume, scene.manifest)
-    assert (code, "room for 3 of the 4 new objects" in message, "--entries" in hint) == (6, True, True)
-    assert scene.volume.read_bytes() == before
-
-    scene.says("a", "b", "c")
-    scene.apply()
-    scene.says("a", "b", "d")
-    code, message, hint = refused("apply", scene.volume, scene.manifest)
-    assert (code, "room for 0 of the 1 new objects" in message) == (6, True)
-    done("rm", scene.volume, "c")
-    code, message, hint = refused("apply", scene.volume, scene.manifest)
-    assert (code, "room for 0 of the 1 new objects" in message) == (6, True)
-    assert "`shfs trim` frees 1 of its entries" in hint
-    assert scene.steps("--reuse-removed") == [("add", "d")]
 
 
 def test_with_the_originals_digests_contents_are_compared(scene: Scene) -> None:
