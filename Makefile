@@ -31,7 +31,7 @@ install = missing=""; for package in $(1); do \
 	        apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
-.PHONY: setup compiled demo test check soak bench bench-xenstore plots clean
+.PHONY: setup compiled demo test check soak bench bench-xenstore bench-shfs plots clean
 
 setup: $(VENV)/ready
 
@@ -89,6 +89,10 @@ bench: $(VENV)/ready-to-test
 bench-xenstore: $(VENV)/ready-to-test $(wildcard $(COMPILED)/ready)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,libvirt,plots]'
 	@$(BIN)/python -m tests.bench xenstore
+
+# shfs beside cp, sha256sum and dd, on disk and in memory, some 5 minutes. ROUNDS=1 is quick.
+bench-shfs: $(VENV)/ready
+	@$(BIN)/python -m tests.bench shfs
 
 # Pictures of summon latency, in plots/.
 plots: setup

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +10,12 @@ from typing import BinaryIO
 
 from shfs.allocator import Run
 from shfs.digests import Hasher
-from shfs.errors import HostError, InputError
+from shfs.errors import HostError, InputError, ShfsError
 from shfs.members import BLOCK
 from shfs.volume import Volume
+
+_MOST_TOGETHER = 16
+"""Small files that one thread reads together, and that are open meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class Copy:
 
     def __init__(
         self,
-        target: "Target",
+        target: Target,
         source: Source,
         texts: tuple[bytes, bytes, bytes],
         hasher: Hasher | None,
@@ -120,7 +123,7 @@ class Copy:
         self._hasher = hasher
         self._covered = covered
         self._kept: memoryview | None = None
-        self._future: Future[bytes | None] | None = None
+        self._error: ShfsError | None = None
 
     @property
     def is_small(self) -> bool:
@@ -132,17 +135,19 @@ class Copy:
         """Where it was copied to; 0 before it has its chunks."""
         return 0 if self.run is None else self.run[0]
 
-    def begin(self, pool: ThreadPoolExecutor) -> None:
-        """Work in a thread of the pool; a stream is read at once, since the next one comes behind it."""
-        if self.source.is_path:
-            self._future = pool.submit(self._work)
-        else:
-            self._future = Future()
-            self._future.set_result(self._work())
+    def read(self) -> None:
+        """Read and hash all of it, and write it if it has its chunks. What goes wrong, `digest` raises."""
+        try:
+            self._read()
+        except ShfsError as error:
+            self._error = error
 
     def digest(self) -> bytes | None:
-        """Wait until it is read. The digest, or None where there is no hasher."""
-        return self._work() if self._future is None else self._future.result()
+        """The digest, once it is read; None where there is no hasher. Raises InputError or HostError if it could not
+        be read or written."""
+        if self._error is not None:
+            raise self._error
+        return None if self._hasher is None else self._hasher.digest()
 
     def settle(self, run: Run) -> None:
         """Chunks for what was kept."""
@@ -150,14 +155,8 @@ class Copy:
         if self._kept is not None:
             self._target.write(run[0], 0, self._kept)
 
-    def cancel(self) -> None:
-        """It is not wanted any more."""
-        if self._future is not None and self._future.cancel():
-            self.source.close()
-
-    def _work(self) -> bytes | None:
-        """Read and hash all, and write it and zeros up to the end of the last chunk if there is a run. Nothing but its
-        chunks and the hasher is changed."""
+    def _read(self) -> None:
+        """Nothing but its chunks and the hasher is changed: it may be in another thread."""
         size = self.source.size
         end = -size % self._target.chunk_size
         buffer = memoryview(bytearray(min(size, BLOCK) + end))
@@ -176,7 +175,67 @@ class Copy:
                 self._target.progress(want)
         finally:
             self.source.close()
-        return None if self._hasher is None else self._hasher.digest()
+
+
+class Reading:
+    """Copies that are read one after the other: a large file, a stream, or so many small files as are a block together.
+    To hand each small file to a thread by itself would take as long as to read it."""
+
+    def __init__(self) -> None:
+        self.copies: list[Copy] = []
+        self._size = 0
+        self._future: Future[None] | None = None
+
+    def takes(self, copy: Copy) -> bool:
+        """Is it one of them, now?"""
+        fits = len(self.copies) < _MOST_TOGETHER and self._size + copy.source.size <= BLOCK
+        if self.copies and not (fits and copy.source.is_path):
+            return False
+        self.copies.append(copy)
+        self._size += copy.source.size
+        return True
+
+    def begin(self, pool: ThreadPoolExecutor) -> None:
+        """Read in a thread of the pool; a stream is read at once, since the next one comes behind it."""
+        if all(copy.source.is_path for copy in self.copies):
+            self._future = pool.submit(self._read)
+        else:
+            self._read()
+
+    def wait(self) -> list[Copy]:
+        """The copies, once they are read."""
+        if self._future is not None:
+            self._future.result()
+        return self.copies
+
+    def cancel(self) -> None:
+        """They are not wanted any more."""
+        if self._future is None or self._future.cancel():
+            for copy in self.copies:
+                copy.source.close()
+
+    def _read(self) -> None:
+        for copy in self.copies:
+            copy.read()
+
+
+def readings(copies: Iterable[Copy]) -> Iterator[Reading]:
+    """What is read together, in the order of the copies. A stream is given away before the next copy is asked for."""
+    reading = Reading()
+    try:
+        for copy in copies:
+            if not reading.takes(copy):
+                yield reading
+                reading = Reading()
+                reading.takes(copy)
+            if not copy.source.is_path:
+                yield reading
+                reading = Reading()
+        if reading.copies:
+            yield reading
+    except BaseException:
+        reading.cancel()
+        raise
 
 
 def _opened(path: str) -> tuple[BinaryIO, int]:

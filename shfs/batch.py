@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import BinaryIO, Self
 
 from shfs import digests
-from shfs.addition import Addition, Copy, Source, Target
+from shfs.addition import Addition, Copy, Reading, Source, Target, readings
 from shfs.allocator import Allocator, Run
 from shfs.digests import HashFunction
 from shfs.entry import (
@@ -34,8 +34,11 @@ from shfs.links import LinkKind, LinkTarget, name_of_link, parse_link
 from shfs.room import living_runs, room_of, run_of, used_runs
 from shfs.volume import StoredObject, Volume, encode_text
 
-_AHEAD = 4
-"""Files for each thread that are open and have their chunks, waiting for their turn."""
+_AHEAD = 2
+"""Readings that wait for a thread, or to be settled, beside one for each thread."""
+
+Failed = Callable[[Addition, ShfsError], None]
+"""Is told of each file that cannot be added, and why."""
 
 
 class Batch:
@@ -111,39 +114,34 @@ class Batch:
         """Add a file, which is read once; see `Addition`. Raises InputError for what cannot be stored, VolumeFull where
         there is no room for it, ObjectError if the volume has an object with its digest."""
         addition = Addition(source, name, mime, encoding, digest, size, must_be_new=True)
-        return self._stored(self._copying(addition))[0]
+        copy = self._copying(addition)
+        copy.read()
+        return self._stored(copy)[0]
 
     def add_all(
         self,
         additions: Iterable[Addition],
         *,
         threads: int = 2,
-        failed: Callable[[Addition, ShfsError], None] | None = None,
+        failed: Failed | None = None,
     ) -> Iterator[tuple[Addition, StoredObject, bool]]:
         """Add many files, several of which are read at a time; yields each with its object, in their order, and whether
         the object is new. An object that was there, or is the same as one before it, is not added again. Streams are
         read one by one, in their order. With `failed` a file that cannot be added is told to it, and the others are
         added; without, its error is raised."""
-        waiting: deque[Copy] = deque()
+        waiting: deque[Reading] = deque()
         with ThreadPoolExecutor(threads) as pool:
             try:
-                for addition in additions:
-                    try:
-                        copy = self._copying(addition)
-                    except ShfsError as error:
-                        if failed is None:
-                            raise
-                        failed(addition, error)
-                        continue
-                    waiting.append(copy)
-                    copy.begin(pool)
-                    if len(waiting) > _AHEAD * threads:
+                for reading in readings(self._copies(additions, failed)):
+                    reading.begin(pool)
+                    waiting.append(reading)
+                    if len(waiting) > threads + _AHEAD:
                         yield from self._settled(waiting.popleft(), failed)
                 while waiting:
                     yield from self._settled(waiting.popleft(), failed)
             finally:
-                for copy in waiting:
-                    copy.cancel()
+                for reading in waiting:
+                    reading.cancel()
 
     def link(
         self, url: str, kind: LinkKind = LinkKind.REDIRECT, *, name: str | None = None, digest: bytes | None = None
@@ -311,18 +309,29 @@ class Batch:
                 raise
         return copy
 
-    def _settled(
-        self, copy: Copy, failed: Callable[[Addition, ShfsError], None] | None
-    ) -> Iterator[tuple[Addition, StoredObject, bool]]:
-        """A copy with its object, if it has one or must have one."""
-        try:
-            item, is_new = self._stored(copy)
-        except ShfsError as error:
-            if failed is None:
-                raise
-            failed(copy.addition, error)
-        else:
-            yield copy.addition, item, is_new
+    def _copies(self, additions: Iterable[Addition], failed: Failed | None) -> Iterator[Copy]:
+        """Those that can be begun."""
+        for addition in additions:
+            try:
+                copy = self._copying(addition)
+            except ShfsError as error:
+                if failed is None:
+                    raise
+                failed(addition, error)
+            else:
+                yield copy
+
+    def _settled(self, reading: Reading, failed: Failed | None) -> Iterator[tuple[Addition, StoredObject, bool]]:
+        """Those that were read and have an object now."""
+        for copy in reading.wait():
+            try:
+                item, is_new = self._stored(copy)
+            except ShfsError as error:
+                if failed is None:
+                    raise
+                failed(copy.addition, error)
+            else:
+                yield copy.addition, item, is_new
 
     def _stored(self, copy: Copy) -> tuple[StoredObject, bool]:
         """Wait for a copy and give it an entry, unless the volume has the object. Is it new?"""

@@ -6,10 +6,8 @@ computes none: the operator gives them, or names a function of his own, of which
 
 import enum
 import hashlib
-import pkgutil
 import zlib
 from collections.abc import Callable, Iterable
-from importlib.metadata import entry_points
 from typing import Protocol, cast
 
 from shfs.errors import InputError
@@ -187,6 +185,10 @@ def provider(name: str) -> Factory:
 
 
 def _loaded(name: str) -> Factory:
+    # They take longer to import than all of ours, and are hardly ever wanted.
+    import pkgutil
+    from importlib.metadata import entry_points
+
     offered = entry_points(group=ENTRY_POINTS)
     try:
         if ":" in name:

@@ -4,6 +4,7 @@ It does not depend on the machine: what Python knows by itself is taken, and the
 not. The table below is what Python does not know, or knows differently from one version to another.
 """
 
+import functools
 import mimetypes
 import posixpath
 
@@ -62,7 +63,11 @@ _TYPES = {
     ".zst": "application/zstd",
 }
 
-_OF_PYTHON = mimetypes.MimeTypes()
+
+@functools.cache
+def _of_python() -> mimetypes.MimeTypes:
+    """What Python knows. To make it takes some milliseconds, of which most starts of shfs need none."""
+    return mimetypes.MimeTypes()
 
 
 def media_type(name: str) -> str:
@@ -73,7 +78,7 @@ def media_type(name: str) -> str:
         return ""
     if extension in _TYPES:
         return _TYPES[extension]
-    kind, encoding = _OF_PYTHON.guess_type(f"file{extension}", strict=False)
+    kind, encoding = _of_python().guess_type(f"file{extension}", strict=False)
     # Readers tell nobody of an encoding: what is packed is served as a packed file.
     return ANYTHING if kind is None or encoding is not None else kind
 

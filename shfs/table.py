@@ -4,6 +4,7 @@ A digest belongs to one bucket and to no other; a bucket is so many slots that l
 every reader does, and found through an index that is made when something is first looked for.
 """
 
+import struct
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -19,7 +20,8 @@ class Table:
 
     def __init__(self, configuration: Configuration, raw: bytes | bytearray) -> None:
         self._configuration = configuration
-        self.raw = bytearray(raw[: configuration.slots * SLOT_SIZE])
+        self._digests = struct.Struct(f"{configuration.digest_length}s{SLOT_SIZE - configuration.digest_length}x")
+        self.raw = bytearray(memoryview(raw)[: configuration.slots * SLOT_SIZE])
 
     def slot(self, number: int) -> bytes:
         """The 256 bytes of a slot."""
@@ -47,12 +49,10 @@ class Table:
 
     def living(self) -> Iterator[int]:
         """The slots with an object, in the order of the table."""
-        length = self._configuration.digest_length
-        nothing = bytes(length)
-        raw = bytes(self.raw)
-        for at in range(0, len(raw), SLOT_SIZE):
-            if raw[at : at + length] != nothing:
-                yield at // SLOT_SIZE
+        nothing = bytes(self._configuration.digest_length)
+        for number, (digest,) in enumerate(self._digests.iter_unpack(bytes(self.raw))):
+            if digest != nothing:
+                yield number
 
     def removed(self) -> Iterator[int]:
         """The slots with a removed object."""

@@ -6,7 +6,7 @@ import sys
 import click
 
 from shfs.cli.options import parse_digest, split, volume_arguments
-from shfs.cli.taking import Taking, take_in, taking_options
+from shfs.cli.taking import Taking, take_in, taking_options, threads_option
 from shfs.errors import InputError
 from shfs.intake import Outcome, additions
 from shfs.tree import Tree, raising
@@ -25,15 +25,7 @@ from shfs.tree import Tree, raising
 @click.option("-0", "--null", is_flag=True, help="In that list, paths end with NUL and not with the line.")
 @click.option("--follow", is_flag=True, help="In folders, take what symbolic links point to.")
 @click.option("--keep-going", is_flag=True, help="Add whatever can be added, and fail at the end.")
-@click.option(
-    "-j",
-    "--threads",
-    type=click.IntRange(1, 64),
-    default=lambda: len(os.sched_getaffinity(0)),
-    show_default="a processor each",
-    metavar="N",
-    help="Files that are read at a time.",
-)
+@threads_option
 @taking_options
 def command(
     members: tuple[str, ...],

@@ -1,6 +1,7 @@
 """What `shfs add` and `shfs import` have in common: options, progress and report."""
 
 import functools
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -56,6 +57,17 @@ _OPTIONS = (
     ),
     click.option("--dry-run", is_flag=True, help="Only say what would be added, and whether there is room."),
     output_option,
+)
+
+
+threads_option = click.option(
+    "-j",
+    "--threads",
+    type=click.IntRange(1, 32),
+    default=lambda: len(os.sched_getaffinity(0)),
+    show_default="a processor each",
+    metavar="N",
+    help="How many threads read and hash.",
 )
 
 
@@ -138,7 +150,7 @@ def take_in(
             bar("reading" if taking.dry_run else "adding") as show,
             Volume.open(paths, write=not taking.dry_run) as volume,
         ):
-            progress = _Progress(show, size)
+            progress = Progress(show, size)
             with volume.batch(progress=progress.more, **taking.batch_options(volume)) as batch:
                 outcome.take(batch, additions, threads=threads, keep_going=keep_going or taking.dry_run)
                 if taking.default is not None and not (taking.dry_run and outcome.failed):
@@ -153,14 +165,14 @@ def take_in(
     if taking.output == "json":
         print_json(_as_json(outcome, dry_run=taking.dry_run))
     else:
-        for _, item in outcome.added:
-            click.echo(f"{item.digest.hex()}  {printable(item.name)}")
+        # One by one a thousand lines would be flushed as often.
+        click.echo("".join(f"{item.digest.hex()}  {printable(item.name)}\n" for _, item in outcome.added), nl=False)
     if summary or taking.dry_run:
         click.echo(_summary(outcome, taking, time.monotonic() - begin, free, unit), err=True)
     _raise_failures(outcome, taking)
 
 
-class _Progress:
+class Progress:
     """Counts the bytes that several threads tell of."""
 
     def __init__(self, show: Callable[[int, int | None], None], size: int | None) -> None:

@@ -1,13 +1,13 @@
 """`make bench`: every measurement, or those named on the command line.
 
-`plots` (`make plots`) and `xenstore` (`make bench-xenstore`) take long, and are run only if they are named; so is
-`xenstore-state`, a part of `xenstore`.
+`plots` (`make plots`), `xenstore` (`make bench-xenstore`) and `shfs` (`make bench-shfs`) take long, and are run only if
+they are named; so is `xenstore-state`, a part of `xenstore`.
 """
 
 import sys
 
 from jitsu.network.namespace import unshare_network
-from tests.bench import cold, dns, plots, sleepers, through_libvirt, warm, xenstore, xenstore_state
+from tests.bench import cold, dns, plots, shfs, sleepers, through_libvirt, warm, xenstore, xenstore_state
 
 MEASUREMENTS = {
     "cold": cold.measure,
@@ -16,7 +16,12 @@ MEASUREMENTS = {
     "sleepers": sleepers.measure,
     "warm": warm.measure,
 }
-NAMED_ONLY = {"plots": plots.draw, "xenstore": xenstore.measure, "xenstore-state": xenstore_state.measure}
+NAMED_ONLY = {
+    "plots": plots.draw,
+    "shfs": shfs.measure,
+    "xenstore": xenstore.measure,
+    "xenstore-state": xenstore_state.measure,
+}
 
 
 def main() -> None:
