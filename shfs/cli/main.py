@@ -28,6 +28,7 @@ _COMMANDS = {
     "mkfs": ("shfs.cli.mkfs", "Make a volume on files or devices."),
     "rm": ("shfs.cli.rm", "Remove objects."),
     "serve": ("shfs.cli.serve", "Serve a volume by HTTP, for a look at it in a browser."),
+    "site": ("shfs.cli.site", "Make a volume of a whole web site."),
     "stat": ("shfs.cli.stat", "Show everything that a volume says about objects."),
     "stats": ("shfs.cli.stats", "Show how often objects were asked for."),
     "trim": ("shfs.cli.trim", "Free the chunks of removed objects, once every reader has remounted."),
