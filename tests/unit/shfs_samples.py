@@ -38,6 +38,11 @@ class Sample:
     function: HashFunction = HashFunction.SHA
     length: int | None = None
 
+    @property
+    def files(self) -> list[str]:
+        """Those that go into it: CRC has no digest for an empty one."""
+        return [name for name in FILES if FILES[name] or self.function is not HashFunction.CRC]
+
     def make(self, folder: Path) -> list[str]:
         """Paths of its members, in their order."""
         paths = [folder / f"m{at}" for at in range(self.members)]
@@ -65,7 +70,7 @@ class Sample:
                 return bytes([next(digests)] * volume.configuration.digest_length) if manual else None
 
             with volume.batch(now=1_700_000_100) as batch:
-                for name in FILES:
+                for name in self.files:
                     batch.add(folder / name, mime="text/html" if name == "index.html" else "", digest=digest())
                 batch.link("http://cache.example/x?y=1", name="away", digest=digest())
                 batch.link("http://10.0.0.1:8080/live/", LinkKind.AUTO, digest=digest())
@@ -79,6 +84,7 @@ SAMPLES = {
     "one member": Sample(),
     "two members and a backup": Sample(members=2, backup=True),
     "digests by hand": Sample(function=HashFunction.MANUAL, length=20),
+    "CRC": Sample(function=HashFunction.CRC),
 }
 
 
