@@ -82,6 +82,7 @@ class Batch:
         self._provider = provider
         self._now = int(time.time()) if now is None else now
         self._before: dict[int, bytes] = {}
+        self._rewritten: set[int] = set()
         self._wrote_data = False
         self._runs_are_checked = False
         chosen = volume.configuration.allocator if strategy is None else strategy
@@ -237,6 +238,12 @@ class Batch:
         self._put(slot, digest + volume.table.slot(slot)[len(digest) :])
         return volume.stored(slot)
 
+    def put_slot(self, slot: int, content: bytes) -> None:
+        """Put the 256 bytes of a slot as they are, in every copy of the table, be it that this one has them already.
+        For who repairs a table: nothing is made sure of."""
+        self._put(slot, content)
+        self._rewritten.add(slot)
+
     def commit(self) -> None:
         """Make it all true. Returns when it is on the disks. Raises HostError, and then the volume is as it was; unless
         there is a journal, with which whoever opens the volume next makes it true."""
@@ -247,7 +254,7 @@ class Batch:
         changes = [
             Change(slot, before, after)
             for slot, before in sorted(self._before.items())
-            if (after := volume.table.slot(slot)) != before
+            if (after := volume.table.slot(slot)) != before or slot in self._rewritten
         ]
         if not changes:
             self._before.clear()

@@ -5,6 +5,7 @@ table, digests of content, and the rules. shfs(5), "What cannot be seen", lists 
 """
 
 import bisect
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import pairwise
@@ -23,13 +24,13 @@ from shfs.configuration import (
 from shfs.contents import Content, Contents
 from shfs.entry import SLOT_SIZE, Entry, FileEntry
 from shfs.entry_rules import Breach, Rules
-from shfs.errors import VolumeError
+from shfs.errors import VolumeBusy, VolumeError
 from shfs.findings import Fault, Finding, Report, Severity
-from shfs.journal import journal_path, read_journal, still_to_be_made
+from shfs.journal import Change, journal_path, read_journal, still_to_be_made
 from shfs.label_rules import Labels, read_labels
 from shfs.members import Members
 from shfs.table import Table
-from shfs.volume import decode_text, name_of
+from shfs.volume import PATIENCE, decode_text, name_of
 
 Progress = Callable[[int, int], None]
 """Is told of (bytes done, bytes in all)."""
@@ -64,7 +65,9 @@ class Twin(NamedTuple):
 class Examination:
     """A volume that was checked, and what it takes to repair it. `members` are in the label's order; without a
     `configuration` nothing else could be looked at. `twins` are slots that differ between the tables, `contents` what
-    was found in files that are not as their entries say, `slack` the tables with bytes behind their last slot."""
+    was found in files that are not as their entries say, `slack` the tables with bytes behind their last slot.
+
+    `table` is the main one; with `believe` it is what the two tables together make believe, and so are the findings."""
 
     configuration: Configuration | None = None
     table: Table
@@ -78,6 +81,7 @@ class Examination:
         threads: int = 2,
         provider: digests.Factory | None = None,
         progress: Progress = lambda done, whole: None,
+        believe: bool = False,
     ) -> None:
         self.members = members
         self.labels: Labels = read_labels(members)
@@ -90,6 +94,7 @@ class Examination:
         self._threads = threads
         self._provider = provider
         self._progress = progress
+        self._believe = believe
         self.report.findings += self.labels.findings
         if self._read_configuration():
             self._read_tables()
@@ -144,39 +149,55 @@ class Examination:
 
     def _read_tables(self) -> None:
         assert self.configuration is not None  # noqa: S101 - the caller made sure
-        geometry, configuration = self.label.geometry, self.configuration
-        self.rules = Rules(geometry, configuration)
-        whole = configuration.table_chunks(geometry.chunk_size) * geometry.chunk_size
-        copies = []
-        for first, where in zip(configuration.tables(), ("table", "backup table"), strict=False):
-            raw = bytearray()
-            for block in self.members.read(geometry, first, 0, whole):
-                raw += block
+        configuration = self.configuration
+        self.rules = Rules(self.label.geometry, configuration)
+        raws, promised = self._snapshot()
+        copies = [Table(configuration, raw) for raw in raws]
+        for first, where, raw in zip(configuration.tables(), ("table", "backup table"), raws, strict=False):
             if any(raw[configuration.slots * SLOT_SIZE :]):
                 self.slack.append(first)
                 self._find(Severity.ERROR, Fault.UNUSED, where, "there are bytes behind its last slot", repairable=True)
-            copies.append(Table(configuration, raw))
         self.table = copies[0]
-        self._read_journal(copies)
+        for change in promised:
+            for copy in copies:
+                copy.put(change.slot, change.after)
         for backup in copies[1:]:
             self._compare(backup)
 
-    def _read_journal(self, copies: list[Table]) -> None:
-        """Make the changes that a journal promises in every copy that was read."""
-        path = journal_path(self.label, self.members.paths[0], is_file=self.members.are_files())
-        try:
-            promised = read_journal(path, self.label)
-            slots = {change.slot: self.table.slot(change.slot) for change in promised}
-            still_to_be_made(promised, slots, path)
-        except VolumeError as error:
-            self._find(Severity.ERROR, Fault.JOURNAL, "journal", error.message)
-            return
+    def _snapshot(self) -> tuple[list[bytearray], list[Change]]:
+        """The tables, and the changes of a journal that are still to be made in them. A writer may be at work: what is
+        the same before and after the journal was read was so when it was read. Raises VolumeBusy."""
+        journal = journal_path(self.label, self.members.paths[0], is_file=self.members.are_files())
+        deadline = time.monotonic() + PATIENCE
+        before, promised, failure = None, list[Change](), ""
+        while (raws := self._raw_tables()) != before:
+            if time.monotonic() > deadline:
+                raise VolumeBusy(f"volume {self.report.volume} is changed all the time", hint="check it when that ends")
+            before, failure = raws, ""
+            try:
+                promised = read_journal(journal, self.label)
+                slots = {one.slot: bytes(raws[0][one.slot * SLOT_SIZE :][:SLOT_SIZE]) for one in promised}
+                still_to_be_made(promised, slots, journal)
+            except VolumeError as error:
+                promised, failure = [], f"{error.message}: {error.hint}"
+        if failure:
+            self._find(Severity.ERROR, Fault.JOURNAL, "journal", failure)
         if promised:
-            message = f"{path} promises {len(promised)} changes of slots, which the next change of the volume finishes"
+            message = f"{journal} promises {len(promised)} changes of slots: the next change of the volume makes them"
             self._find(Severity.NOTE, Fault.JOURNAL, "journal", message, repairable=True)
-        for copy in copies:
-            for change in promised:
-                copy.put(change.slot, change.after)
+        return raws, promised
+
+    def _raw_tables(self) -> list[bytearray]:
+        assert self.configuration is not None  # noqa: S101 - the caller made sure
+        geometry = self.label.geometry
+        whole = self.configuration.table_chunks(geometry.chunk_size) * geometry.chunk_size
+        raws = []
+        for first in self.configuration.tables():
+            raw = bytearray()
+            for block in self.members.read(geometry, first, 0, whole):
+                raw += block
+            raws.append(raw)
+        return raws
 
     def _compare(self, backup: Table) -> None:
         for number in _differing(self.table.raw, backup.raw):
@@ -195,6 +216,8 @@ class Examination:
                 repairable=True,
             )
             self._find_in_slot(number, main if any(main) else other, breach)
+            if self._believe:
+                self.table.put(number, right)
 
     def _worth(self, number: int, slot: bytes) -> tuple[bool, int]:
         """How much sense a slot makes: without errors, and the fewer notes the better."""
@@ -210,7 +233,7 @@ class Examination:
     # Slots.
 
     def _look_at_slots(self) -> None:
-        defaults, runs, seen = [], [], dict[bytes, int]()
+        defaults, runs, seen, lost = [], [], dict[bytes, int](), 0
         for number in self._used():
             slot = self.table.slot(number)
             for breach in self.rules.breaches(number, slot):
@@ -230,9 +253,14 @@ class Examination:
                 defaults.append(number)
             if run := self.rules.run(entry):
                 runs.append((*run, number))
-            if (first := seen.setdefault(entry.digest, number)) != number:
+            belongs = self.rules.belongs(entry.digest, number)
+            lost += not belongs
+            if belongs and (first := seen.setdefault(entry.digest, number)) != number:
                 message = f"its digest is in slot {first}, too, where readers find it"
                 self._find_in_slot(number, slot, Breach(Severity.ERROR, Fault.TWICE, message, repairable=True))
+        if lost > 1 and 2 * lost > self.report.files + self.report.links:
+            message = f"readers find {lost} objects in no bucket: the numbers of the hash table may be what is damaged"
+            self._find(Severity.ERROR, Fault.CONFIGURATION, "configuration", message)
         for number in defaults[:-1]:
             message = f"it is the default object, and so is that in slot {defaults[-1]}, which readers take"
             breach = Breach(Severity.NOTE, Fault.DEFAULT, message, repairable=True)

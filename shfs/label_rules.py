@@ -27,7 +27,8 @@ class Labels:
 
     def of(self, member: int) -> bytes:
         """The first 4096 bytes that a member should have."""
-        return replace(self.label, member=self.label.members[member]).encode()
+        name = self.label.name.partition(b"\0")[0]
+        return replace(self.label, member=self.label.members[member], name=name, encoding=0).encode()
 
 
 def read_labels(members: Members) -> Labels:
@@ -68,10 +69,10 @@ def _of_all(members: Members, label: Label, certain: bool) -> Iterator[Finding]:
     where = "label"
     if b"\0" in label.name:
         message = f"there are bytes behind the NUL that ends the volume's name: {label.name!r}"
-        yield Finding(Severity.ERROR, Fault.LABEL, where, message)
+        yield Finding(Severity.ERROR, Fault.LABEL, where, message, repairable=certain)
     if label.encoding:
         message = f"it speaks of encoding {label.encoding}, and there is none but 0"
-        yield Finding(Severity.ERROR, Fault.LABEL, where, message)
+        yield Finding(Severity.ERROR, Fault.LABEL, where, message, repairable=certain)
     if not decode_text(label.name).isprintable():
         message = f"the volume's name has characters that cannot be printed: {label.name!r}"
         yield Finding(Severity.NOTE, Fault.LABEL, where, message)

@@ -29,7 +29,7 @@ from shfs.table import Table
 if TYPE_CHECKING:
     from shfs.batch import Batch
 
-_PATIENCE = 10.0
+PATIENCE = 10.0
 """Seconds after which a reader gives up on a table that is another one whenever it looks."""
 
 
@@ -264,7 +264,7 @@ class Volume:
         raw, promised = self._read_slots(), read_journal(self.journal, self.label)
         if not self.writable:
             # A writer may be at work. What is the same before and after the journal was read was so when it was read.
-            deadline = time.monotonic() + _PATIENCE
+            deadline = time.monotonic() + PATIENCE
             while (again := self._read_slots()) != raw:
                 if time.monotonic() > deadline:
                     raise VolumeBusy(f"volume {self.name} is changed all the time", hint="try again when it is done")

@@ -7,32 +7,63 @@ from shfs.cli.listing import print_listing
 from shfs.cli.options import human, output_option, print_json, printable, split, volume_arguments
 from shfs.cli.progress import bar
 from shfs.errors import UnsoundVolume
-from shfs.findings import Finding, Report
+from shfs.findings import Report
 
 
 @click.command()
 @volume_arguments()
 @click.option("--no-data", is_flag=True, help="Do not read contents to compare them with their digests.")
+@click.option("--repair", "mend", is_flag=True, help="Set right what something says how to; then check again.")
+@click.option("--remove-damaged", is_flag=True, help="With --repair: remove objects that are damaged.")
+@click.option("-n", "--dry-run", is_flag=True, help="With --repair: only say what would be done.")
 @output_option
-def command(members: tuple[str, ...], arguments: tuple[str, ...], no_data: bool, output: str) -> None:
+def command(
+    members: tuple[str, ...],
+    arguments: tuple[str, ...],
+    no_data: bool,
+    mend: bool,
+    remove_damaged: bool,
+    dry_run: bool,
+    output: str,
+) -> None:
     """Look for everything that is wrong with a volume, and say which object it is about.
 
     Ends with 0 if nothing is, or with 9. Notes are no faults: a sound volume may have what they tell.
     """
     paths, _ = split(members, arguments)
+    if not mend:
+        if remove_damaged or dry_run:
+            raise click.UsageError("--remove-damaged and --dry-run go with --repair")
+        with bar("checking") as progress:
+            report = check(paths, data=not no_data, progress=progress)
+        if output == "json":
+            print_json([finding.as_json() for finding in report.findings])
+        else:
+            show(report)
+        judge(report)
+        return
+    from shfs.repair import repair
+
     with bar("checking") as progress:
-        report = check(paths, data=not no_data, progress=progress)
-    show(report, output)
+        repairs, report = repair(
+            paths, remove_damaged=remove_damaged, dry_run=dry_run, data=not no_data, progress=progress
+        )
+    if output == "json":
+        findings = [finding.as_json() for finding in report.findings]
+        print_json({"repairs": [one.as_json() for one in repairs], "findings": findings})
+    else:
+        if repairs:
+            rows = [(one.where, _object(one.digest, one.name), one.message) for one in repairs]
+            print_listing(("TO REPAIR" if dry_run else "REPAIRED", "OBJECT", "HOW"), rows)
+            click.echo()
+        show(report)
     judge(report)
 
 
-def show(report: Report, output: str) -> None:
-    """Print the findings and, for people, a summary."""
-    if output == "json":
-        print_json([finding.as_json() for finding in report.findings])
-        return
+def show(report: Report) -> None:
+    """Print the findings and a summary."""
     if report.findings:
-        rows = [(one.severity, one.where, _object(one), one.message) for one in report.findings]
+        rows = [(one.severity, one.where, _object(one.digest, one.name), one.message) for one in report.findings]
         print_listing(("FINDING", "WHERE", "OBJECT", "WHAT"), rows)
     click.echo(
         f"volume {printable(report.volume)}: {report.errors} errors, {report.notes} notes; {report.files} files of "
@@ -52,7 +83,5 @@ def judge(report: Report) -> None:
     )
 
 
-def _object(finding: Finding) -> str:
-    if finding.digest is None:
-        return finding.name or ""
-    return f"{finding.digest.hex()} ({finding.name})"
+def _object(digest: bytes | None, name: str | None) -> str:
+    return (name or "") if digest is None else f"{digest.hex()} ({name})"

@@ -281,7 +281,7 @@ def test_commits_that_begin_while_a_reader_opens(scene: Scene, monkeypatch: pyte
 
 def test_a_reader_does_not_wait_for_ever(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the table is another one whenever it looks it says so."""
-    monkeypatch.setattr("shfs.volume._PATIENCE", 0.0)
+    monkeypatch.setattr("shfs.volume.PATIENCE", 0.0)
     looks = iter(range(1000))
     read_well = Volume._read_slots
 
