@@ -298,7 +298,7 @@ class Examination:
                 furthest = run
 
     def _look_at_removed(self, living: list[Run]) -> None:
-        taken = _merged(living)
+        taken = merged(living)
         for number in self.table.removed():
             slot = self.table.slot(number)
             if (run := self.rules.run(self.rules.entry(slot))) and touches(taken, run):
@@ -363,12 +363,12 @@ def are_close(digest: bytes, other: bytes) -> bool:
 
 
 def touches(merged: list[Run], run: Run) -> bool:
-    """Does a run share a chunk with one of those that `_merged` made?"""
+    """Does a run share a chunk with one of those that `merged` made?"""
     at = bisect.bisect(merged, (run[0] + run[1], 0))
     return at > 0 and sum(merged[at - 1]) > run[0]
 
 
-def _merged(runs: list[Run]) -> list[Run]:
+def merged(runs: list[Run]) -> list[Run]:
     """Sorted runs without overlaps, of sorted ones."""
     found: list[Run] = []
     for first, count in runs:

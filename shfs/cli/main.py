@@ -17,6 +17,7 @@ _COMMANDS = {
     "add": ("shfs.cli.add", "Add files, and folders of them."),
     "add-hls": ("shfs.cli.add_hls", "Add an HLS playlist and all that it names."),
     "apply": ("shfs.cli.apply", "Make the volume hold what a manifest says."),
+    "backup": ("shfs.cli.backup", "Make a second copy of the hash table, or give it up."),
     "cat": ("shfs.cli.cat", "Write an object's bytes to standard output."),
     "check": ("shfs.cli.check", "Look for everything that is wrong with a volume."),
     "completion": ("shfs.cli.completion", "Print the script with which a shell completes what you type."),
@@ -32,6 +33,7 @@ _COMMANDS = {
     "stat": ("shfs.cli.stat", "Show everything that a volume says about objects."),
     "stats": ("shfs.cli.stats", "Show how often objects were asked for."),
     "trim": ("shfs.cli.trim", "Free the chunks of removed objects, once every reader has remounted."),
+    "undelete": ("shfs.cli.undelete", "Have removed objects back."),
 }
 
 
