@@ -245,8 +245,9 @@ class Batch:
         self._rewritten.add(slot)
 
     def commit(self) -> None:
-        """Make it all true. Returns when it is on the disks. Raises HostError, and then the volume is as it was; unless
-        there is a journal, with which whoever opens the volume next makes it true."""
+        """Make it all true. Returns when it is on the disks. Raises HostError, and then the volume is as it was, unless
+        it was the very last step that failed: there may be a journal, with which whoever opens the volume next makes it
+        true, or a single sector of entries that was written and could not be synced."""
         volume = self._volume
         if self._dry:
             self.forget()
@@ -274,6 +275,9 @@ class Batch:
                 volume.write_slots([change.slot for change in changes])
         except BaseException:
             self.forget()
+            if not volume.journal.exists():
+                # What could not be synced is there nevertheless, and readers see it.
+                volume.remount()
             raise
         self._before.clear()
         if needs_journal:

@@ -131,6 +131,7 @@ class Members:
 
     def sync(self) -> None:
         """Returns when everything that was written is on the disks."""
+        self._settled = False
         for descriptor, path in zip(self._descriptors, self.paths, strict=True):
             try:
                 os.fsync(descriptor)
