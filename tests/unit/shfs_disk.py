@@ -78,7 +78,8 @@ Call = Write | Truncate | Create | Rename | Unlink | SyncFile | SyncFolder
 class Recorder:
     """What is done in a folder while it is entered. Nothing is really synced meanwhile: the tests need no disk.
 
-    `names` are the numbers of the files, if an earlier record is gone on with; `noted` is called after each call.
+    `names` are the numbers of the files, if an earlier record is gone on with; `noted` is called after each call, and
+    `asked` before it, with how many were made so far: what it raises the caller gets, and nothing is done.
     """
 
     def __init__(
@@ -86,11 +87,14 @@ class Recorder:
         folder: Path,
         names: dict[str, int] | None = None,
         noted: Callable[[], None] = lambda: None,
+        asked: Callable[[int], None] = lambda made: None,
     ) -> None:
         self.before: Files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
         self.log: list[Call] = []
         self._folder = folder
         self._noted = noted
+        self._asked = asked
+        self._made = 0
         self._lock = threading.Lock()
         self._names = dict(names or {name: number for number, name in enumerate(self.before)})
         self._patch = pytest.MonkeyPatch()
@@ -115,6 +119,11 @@ class Recorder:
             self.log.append(call)
             self._noted()
 
+    def _ask(self) -> None:
+        with self._lock:
+            self._asked(self._made)
+            self._made += 1
+
     def _number(self, descriptor: int) -> int | None:
         """Which file of the folder it is; None for others."""
         for name, number in self._names.items():
@@ -131,23 +140,28 @@ class Recorder:
         return number
 
     def _pwritev(self, descriptor: int, buffers: Sequence[memoryview], offset: int) -> int:
+        self._ask()
         done: int = self._real["pwritev"](descriptor, buffers, offset)
         self._note(Write(self._known(descriptor), offset, b"".join(map(bytes, buffers))[:done]))
         return done
 
     def _fsync(self, descriptor: int) -> None:
+        self._ask()
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
             self._note(SyncFolder())
         else:
             self._note(SyncFile(self._known(descriptor)))
 
     def _rename(self, source: Any, target: Any) -> None:
+        self._ask()
         self._real["rename"](source, target)
         source, target = Path(source).name, Path(target).name
         self._names[target] = self._names.pop(source)
         self._note(Rename(source, target))
 
     def _unlink(self, path: Any) -> None:
+        if Path(path).name in self._names:
+            self._ask()
         self._real["unlink"](path)
         name = Path(path).name
         del self._names[name]
@@ -158,11 +172,13 @@ class Recorder:
             return self._real_open(file, mode, *arguments, **options)
         name = Path(file).name
         is_new = not Path(file).exists()
+        if is_new:
+            self._ask()
         raw = _File(file, mode.replace("b", ""))
         if is_new:
             self._names[name] = next(_NEW_FILES)
             self._note(Create(name, self._names[name]))
-        raw.number, raw.note = self._names[name], self._note
+        raw.number, raw.ask, raw.note = self._names[name], self._ask, self._note
         if mode == "wb" and not is_new:
             self._note(Truncate(raw.number, 0))
         return io.BufferedRandom(raw) if mode == "r+b" else io.BufferedWriter(raw)
@@ -172,15 +188,18 @@ class _File(io.FileIO):
     """A file that tells what is done to it."""
 
     number: int
+    ask: Any
     note: Any
 
     def write(self, data: Any) -> int:
+        self.ask()
         at = self.tell()
         done: int = super().write(data)
         self.note(Write(self.number, at, bytes(data)[:done]))
         return done
 
     def truncate(self, size: int | None = None) -> int:
+        self.ask()
         cut = super().truncate(size)
         self.note(Truncate(self.number, cut))
         return cut

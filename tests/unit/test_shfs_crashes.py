@@ -60,7 +60,7 @@ def test_a_change_is_made_or_not(scene: Scene, name: str, seeded: random.Random,
     states, disk = States.of(before, scene.decoded()), Disk(recorder.before, recorder.log)
     assert any(len(slots) == 2 for slots in states.slots)
     scene.judge_kills(disk, states)
-    scene.judge_losses(disk, states, seeded, 300 if full else 8)
+    scene.judge_losses(disk, states, seeded, 2000 if full else 8)
 
 
 def test_large_files_are_added_or_not(scene: Scene, seeded: random.Random, full: bool) -> None:
@@ -86,7 +86,7 @@ def test_other_content_for_a_digest_that_is_given_by_hand(tmp_path: Path, seeded
     recorder = scene.record(changed(replace))
     states, disk = States.of(before, scene.decoded()), Disk(recorder.before, recorder.log)
     scene.judge_kills(disk, states)
-    scene.judge_losses(disk, states, seeded, 300 if full else 8)
+    scene.judge_losses(disk, states, seeded, 2000 if full else 8)
 
 
 _PAIRS: dict[str, tuple[Operation, Operation]] = {
@@ -111,7 +111,7 @@ def test_the_power_goes_when_a_process_was_killed_before(
     done = scene.decoded()
     disk, calls = Disk(recorder.before, recorder.log), range(len(recorder.log) + 1)
     for end in calls if full else sorted({*seeded.sample(calls, min(4, len(calls))), calls[-1], calls[-2]}):
-        _judge_after(scene, Disk(disk.before, recorder.log[:end]), second, (before, done), seeded, 60 if full else 5)
+        _judge_after(scene, Disk(disk.before, recorder.log[:end]), second, (before, done), seeded, 300 if full else 5)
 
 
 def _judge_after(
