@@ -14,7 +14,7 @@ PACKAGES := python3-venv qemu-system-x86 iproute2 \
 	$(sort $(shell sed -n 's/^packages *= *\[\(.*\)\].*/\1/p' images/*/recipe.toml 2>/dev/null | tr -d '",'))
 COMPILER_PACKAGES := gcc libc6-dev python3-dev
 # libvirt-python is built from source.
-TEST_PACKAGES := bind9-dnsutils curl iputils-ping knot-dnsutils nginx-light systemd unbound \
+TEST_PACKAGES := bind9-dnsutils curl fuse3 iputils-ping knot-dnsutils nginx-light systemd unbound \
 	libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu libxml2-utils \
 	libmhash2 libvirt-dev pkg-config $(COMPILER_PACKAGES)
 BENCH_PACKAGES := dnsmasq-base dnsperf
@@ -44,7 +44,7 @@ $(VENV)/ready: Makefile pyproject.toml $(wildcard images/*/recipe.toml)
 
 $(VENV)/ready-to-test: $(VENV)/ready
 	@$(call install,$(TEST_PACKAGES))
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,libvirt]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,fuse,libvirt]'
 	@touch $@
 
 # A second installation, whose XenStore is compiled: .venv-compiled/bin/jitsu xenstored.
@@ -87,7 +87,7 @@ bench: $(VENV)/ready-to-test
 # Our XenStore daemon beside Debian's two, some 20 minutes. BUILDS=5 is quick: domains for each client, 50 as a rule.
 # After `make compiled` with a row for it.
 bench-xenstore: $(VENV)/ready-to-test $(wildcard $(COMPILED)/ready)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,libvirt,plots]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,fuse,libvirt,plots]'
 	@$(BIN)/python -m tests.bench xenstore
 
 # shfs beside cp, sha256sum and dd, on disk and in memory, some 5 minutes. ROUNDS=1 is quick.

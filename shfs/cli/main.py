@@ -27,6 +27,7 @@ _COMMANDS = {
     "link": ("shfs.cli.link", "Add a link to what another server has."),
     "ls": ("shfs.cli.ls", "List the objects."),
     "mkfs": ("shfs.cli.mkfs", "Make a volume on files or devices."),
+    "mount": ("shfs.cli.mount", "Mount a volume on a folder, to be read."),
     "rm": ("shfs.cli.rm", "Remove objects."),
     "serve": ("shfs.cli.serve", "Serve a volume by HTTP, for a look at it in a browser."),
     "site": ("shfs.cli.site", "Make a volume of a whole web site."),
