@@ -261,9 +261,9 @@ class Examination:
         if lost > 1 and 2 * lost > self.report.files + self.report.links:
             message = f"readers find {lost} objects in no bucket: the numbers of the hash table may be what is damaged"
             self._find(Severity.ERROR, Fault.CONFIGURATION, "configuration", message)
-        for number in defaults[:-1]:
-            message = f"it is the default object, and so is that in slot {defaults[-1]}, which readers take"
-            breach = Breach(Severity.NOTE, Fault.DEFAULT, message, repairable=True)
+        for number in defaults if len(defaults) > 1 else []:
+            message = f"it is one of {len(defaults)} default objects: readers take that in slot {defaults[-1]}"
+            breach = Breach(Severity.NOTE, Fault.DEFAULT, message, repairable=number != defaults[-1])
             self._find_in_slot(number, self.table.slot(number), breach)
         runs.sort()
         self._look_for_overlaps(runs)

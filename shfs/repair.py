@@ -85,6 +85,8 @@ class _Plan:
 
     def __post_init__(self) -> None:
         findings = self.found.report.findings
+        if not self.found.labels.certain:
+            return
         for finding in findings:
             if finding.repairable and finding.fault in (Fault.LABEL, Fault.CONFIGURATION, Fault.JOURNAL):
                 self.repairs.append(Repair(finding.where, f"set right: {finding.message}"))
@@ -112,9 +114,6 @@ class _Plan:
         for at, data in enumerate(members.beginnings()):
             if data != found.labels.of(at):
                 members.write_label(at, found.labels.of(at))
-        members.sync()
-        if found.configuration is None:
-            return
         unit = found.label.geometry.chunk_size
         if any(one.fault is Fault.CONFIGURATION and one.repairable for one in found.report.findings):
             zeros = bytes(unit - CONFIGURATION_SIZE)
@@ -122,7 +121,7 @@ class _Plan:
         for chunk, start, length in self.zeros:
             members.write(found.label.geometry, chunk, start, bytes(length))
         members.sync()
-        if not self._slots_can_be_trusted():
+        if found.configuration is None or not self._slots_can_be_trusted():
             return
         volume = Volume(members, found.label, found.configuration, writable=True)
         with volume.batch() as batch:
@@ -132,7 +131,7 @@ class _Plan:
     def _slots_can_be_trusted(self) -> bool:
         """Is the table where and what the configuration says? What a wrong one makes of entries is no reason to change
         them; nor is a journal that does not fit."""
-        if self.found.configuration is None or not self.found.labels.certain:
+        if self.found.configuration is None:
             return False
         return not any(
             one.is_error and not one.repairable and one.fault in (Fault.CONFIGURATION, Fault.JOURNAL)
@@ -175,7 +174,7 @@ class _Plan:
         clean = self._clean(self._slot(number))
         if clean != self._slot(number):
             self._put(number, clean, "zeros where nothing is, and no flags without a meaning")
-        if any(one.fault is Fault.DEFAULT for one in findings):
+        if Fault.DEFAULT in repairable:
             self._put(number, with_default(self._slot(number), default=False), "no default flag: it did not count")
         if Fault.PADDING in repairable and Fault.OVERLAP not in errors:
             self._zero_padding(number)

@@ -66,9 +66,9 @@ def show(report: Report) -> None:
         rows = [(one.severity, one.where, _object(one.digest, one.name), one.message) for one in report.findings]
         print_listing(("FINDING", "WHERE", "OBJECT", "WHAT"), rows)
     click.echo(
-        f"volume {printable(report.volume)}: {report.errors} errors, {report.notes} notes; {report.files} files of "
-        f"{human(report.bytes)}, {human(report.read)} compared with digests; "
-        f"{report.links} links, {report.removed} removed objects"
+        f"volume {printable(report.volume)}: errors {report.errors}, notes {report.notes}; files {report.files} "
+        f"({human(report.bytes)}, {human(report.read)} compared with digests), links {report.links}, "
+        f"removed {report.removed}"
     )
 
 
@@ -76,11 +76,15 @@ def judge(report: Report) -> None:
     """Raises UnsoundVolume if something is wrong."""
     if report.is_sound:
         return
-    repairable = sum(finding.is_error and finding.repairable for finding in report.findings)
-    raise UnsoundVolume(
-        f"volume {report.volume} has {report.errors} faults",
-        hint=f"`shfs check --repair` can mend {repairable} of them" if repairable else "take the volume from a copy",
-    )
+    errors = [finding for finding in report.findings if finding.is_error]
+    repairable = sum(finding.repairable for finding in errors)
+    if repairable:
+        hint = f"`shfs check --repair` can mend {repairable} of them"
+    elif any(finding.slot is not None for finding in errors):
+        hint = "take the objects from a copy; `shfs check --repair --remove-damaged` removes damaged ones"
+    else:
+        hint = "take the volume from a copy"
+    raise UnsoundVolume(f"the check of volume {report.volume} found errors: {len(errors)}", hint=hint)
 
 
 def _object(digest: bytes | None, name: str | None) -> str:

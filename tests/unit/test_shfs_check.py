@@ -198,7 +198,7 @@ def test_flags_of_the_default_object(by_hand: list[str]) -> None:
     report = check(by_hand)
 
     assert report.is_sound
-    assert [fault for fault, _ in notes(report)] == [Fault.DEFAULT] * 3
+    assert [fault for fault, _ in notes(report)] == [Fault.DEFAULT] * 4
 
 
 def test_what_was_removed_and_overwritten_is_a_note(single: list[str]) -> None:
@@ -386,8 +386,7 @@ def shfs(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int | str
 def test_the_command_ends_with_0_or_9(single: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert shfs(capsys, "check", *single) == (
         0,
-        "volume sample: 0 errors, 0 notes; 5 files of 17.0 KiB, 17.0 KiB compared with digests; 2 links, "
-        "1 removed objects\n",
+        "volume sample: errors 0, notes 0; files 5 (17.0 KiB, 17.0 KiB compared with digests), links 2, removed 1\n",
         "",
     )
     change(place_of_content(single, "small.txt", 50), lambda byte: byte ^ 1)
@@ -397,7 +396,10 @@ def test_the_command_ends_with_0_or_9(single: list[str], capsys: pytest.CaptureF
     assert code == 9
     assert "(small.txt)" in out
     assert "its content is damaged" in out
-    assert err == "error: volume sample has 1 faults\n hint: take the volume from a copy\n"
+    assert err.splitlines() == [
+        "error: the check of volume sample found errors: 1",
+        " hint: take the objects from a copy; `shfs check --repair --remove-damaged` removes damaged ones",
+    ]
 
 
 def test_the_command_prints_json(pair: list[str], capsys: pytest.CaptureFixture[str]) -> None:

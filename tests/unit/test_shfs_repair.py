@@ -1,17 +1,19 @@
 """`shfs check --repair`: damaged volumes are sound afterwards, and hold what they held."""
 
 import json
+import random
 import struct
 from pathlib import Path
 
 import pytest
 
-from shfs import Volume, VolumeBusy
+from shfs import ShfsError, Volume, VolumeBusy
 from shfs.check import check
 from shfs.cli.main import main
 from shfs.findings import Fault
 from shfs.journal import Change, journal_path, write_journal
 from shfs.repair import repair
+from shfs.undelete import Undelete
 from tests.unit.shfs_samples import (
     FILES,
     GONE,
@@ -340,6 +342,54 @@ def test_a_repair_that_is_interrupted_is_finished_by_the_next(pair: list[str], m
     mended(pair)
 
     assert images(pair) == before
+
+
+@pytest.mark.timeout(1800)
+def test_whatever_is_damaged_the_repair_ends_and_leaves_nothing_to_repair(
+    tmp_path: Path, seeded: random.Random, full: bool
+) -> None:
+    """Damage of many bytes: it is refused, or the next repair finds nothing that this one could have done."""
+    volumes = []
+    for name, sample in SAMPLES.items():
+        (tmp_path / name).mkdir()
+        paths = sample.make(tmp_path / name)
+        volumes.append((paths, images(paths)))
+    outcomes = set()
+
+    for _ in range(20_000 if full else 300):
+        paths, sound = seeded.choice(volumes)
+        for path, image in zip(paths, sound, strict=True):
+            Path(path).write_bytes(image)
+        for _ in range(seeded.choice([1, 2, 5, 20])):
+            damage(seeded, seeded.choice(paths))
+        try:
+            was_sound = check(paths).is_sound
+            repair(paths, remove_damaged=seeded.random() < 0.5)
+            again, report = repair(paths)
+            with Volume.open(paths) as volume:
+                list(Undelete(volume).removed())
+        except ShfsError:
+            outcomes.add("refused")
+            continue
+        assert again == []
+        outcomes.add("sound" if was_sound else "repaired" if report.is_sound else "left")
+
+    assert outcomes == {"refused", "sound", "repaired", "left"}
+
+
+def damage(chance: random.Random, path: str) -> None:
+    """Some bytes of a member, mostly where the structures are."""
+    length = chance.choice([1, 1, 2, 8, 64, 256])
+    where = chance.choice(
+        [
+            1024 + chance.randrange(334),
+            4096 + chance.randrange(27),
+            8192 + chance.randrange(4 * 4096),
+            8192 + 256 * chance.randrange(64) + chance.choice([0, 1, 64, 65, 72, 80, 98, 100, 171, 180, 181]),
+            chance.randrange(Path(path).stat().st_size - 256),
+        ]
+    )
+    overwrite((path, where), chance.choice([bytes(length), chance.randbytes(length)]))
 
 
 def test_nobody_else_changes_the_volume_meanwhile(single: list[str]) -> None:
