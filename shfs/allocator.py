@@ -53,6 +53,12 @@ class Allocator:
             self._gaps[chosen] = (first + wanted, count - wanted)
         return first
 
+    def reserve(self, first: int, count: int) -> None:
+        """Chunks are somebody's from now on, whether they were free or not."""
+        end = first + count
+        parts = [((at, min(at + size, first)), (max(at, end), at + size)) for at, size in self._gaps]
+        self._gaps = [(at, until - at) for pair in parts for at, until in pair if until > at]
+
     def give_back(self, first: int, count: int) -> None:
         """Chunks are free again."""
         if not count:

@@ -235,6 +235,8 @@ class Batch:
         run = run_of(volume, slot)
         if run and any(_overlap(run, other) for other in living_runs(volume)):
             raise ObjectError(f"the chunks of the object in slot {slot} were given to another object")
+        if run:
+            self._allocator.reserve(*run)
         self._put(slot, digest + volume.table.slot(slot)[len(digest) :])
         return volume.stored(slot)
 

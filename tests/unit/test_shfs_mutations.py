@@ -174,7 +174,7 @@ def look(paths: Sequence[str]) -> Seen:
             if item.link is None:
                 contents[item.slot] = None
                 try:
-                    contents[item.slot] = b"".join(volume.read(item))
+                    contents[item.slot] = b"".join(map(bytes, volume.read(item)))
                 except ShfsError as error:
                     helps(error)
         return Seen(items, volume.default, contents, volume.journal.exists())
