@@ -198,11 +198,11 @@ class Player:
             with pytest.raises(InputError):
                 batch.link(BAD_URLS[url % len(BAD_URLS)], which, name=text, digest=digest)
             return
-            self._both(
-                "link",
-                lambda: batch.link(given, which, name=text, digest=digest).slot,
-                lambda: self._linked(given, shown, which, own_name if text is None else encoded(text), digest),
-            )
+        self._both(
+            "link",
+            lambda: batch.link(given, which, name=text, digest=digest).slot,
+            lambda: self._linked(given, shown, which, own_name if text is None else encoded(text), digest),
+        )
 
     def _linked(self, url: str, shown: str, kind: LinkKind, name: bytes, digest: bytes | None) -> int:
         slot = self.model.link(url, kind.name.lower(), name, digest)
