@@ -115,6 +115,8 @@ class Model:
         self.slots: list[Thing | None] = [None] * (kind.buckets * kind.entries)
         self._saved: list[Thing | None] = []
         self._taken: set[int] = set()
+        self._given: set[int] = set()
+        """Chunks that files got in this batch, for good or not."""
         self._reuse = False
         self._compat = False
         self.now = 0
@@ -172,14 +174,17 @@ class Model:
     def begin(self, *, reuse: bool, compat: bool, now: int) -> None:
         self._saved = copy.deepcopy(self.slots)
         self._taken = self.used(kept=not reuse)
+        self._given = set()
         self._reuse, self._compat, self.now = reuse, compat, now
 
     def forget(self) -> None:
-        spoiled = {index for index, thing in enumerate(self.slots) if thing is not None and thing.spoiled}
+        """Everything is as it was, but for what was written into chunks of removed objects."""
         self.slots = self._saved
-        for index, thing in enumerate(self.slots):
-            if thing is not None and index in spoiled and not thing.live:
-                thing.spoiled = True
+        self._spoil()
+
+    def _spoil(self) -> None:
+        for thing in self.removed:
+            thing.spoiled = thing.spoiled or bool(self._given & set(thing.chunks))
 
     def add(self, content: bytes, name: bytes, mime: bytes, digest: bytes | None, *, must_be_new: bool = True) -> int:
         """The slot that it gets, or has already."""
@@ -280,8 +285,8 @@ class Model:
         gap = min(fitting, key=lambda gap: (len(gap), gap.start)) if self.kind.best_fit else fitting[0]
         taken = set(gap[:count])
         self._taken |= taken
-        for thing in self.removed:
-            thing.spoiled = thing.spoiled or bool(taken & set(thing.chunks))
+        self._given |= taken
+        self._spoil()
         return gap.start
 
     def _give_back(self, first: int | None, count: int) -> None:
