@@ -117,7 +117,7 @@ class Player:
     def _content(self, size: int, seed: int) -> bytes:
         unit = self.kind.chunk
         largest = self.model.largest * unit
-        sizes = (0, 1, unit - 1, unit, unit + 1, 2 * unit, 3 * unit + 7, largest, largest + 1, unit, 1, largest - unit)
+        sizes = (0, 1, unit - 1, unit, unit + 1, 2 * unit, 3 * unit + 7, largest, largest + 1, unit, 1, largest - 5)
         length = max(0, sizes[size % len(sizes)])
         if length == largest and length:
             self.tally["exactly full"] += 1
