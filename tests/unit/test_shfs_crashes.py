@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from shfs import Volume
+from shfs.backup import drop_backup, make_backup
 from shfs.batch import Batch
 from shfs.digests import HashFunction
 from shfs.errors import ShfsError, VolumeError
 from shfs.formatting import mkfs
 from shfs.geometry import LABEL_SIZE, StripeMode
+from shfs.repair import repair
 from tests.unit import shfs_decoder as decoder
 from tests.unit.shfs_crash_scene import (
     CONTENTS,
@@ -59,6 +62,7 @@ def test_a_change_is_made_or_not(scene: Scene, name: str, seeded: random.Random,
     recorder = scene.record(OPERATIONS[name])
     states, disk = States.of(before, scene.decoded()), Disk(recorder.before, recorder.log)
     assert any(len(slots) == 2 for slots in states.slots)
+    assert states.findings == [[], []]
     scene.judge_kills(disk, states)
     scene.judge_losses(disk, states, seeded, 2000 if full else 8)
 
@@ -85,6 +89,46 @@ def test_other_content_for_a_digest_that_is_given_by_hand(tmp_path: Path, seeded
 
     recorder = scene.record(changed(replace))
     states, disk = States.of(before, scene.decoded()), Disk(recorder.before, recorder.log)
+    scene.judge_kills(disk, states)
+    scene.judge_losses(disk, states, seeded, 2000 if full else 8)
+
+
+def _make_backup(paths: list[str]) -> None:
+    with Volume.open(paths, write=True) as volume:
+        make_backup(volume)
+
+
+def _drop_backup(paths: list[str]) -> None:
+    with Volume.open(paths, write=True) as volume:
+        drop_backup(volume)
+
+
+@pytest.mark.parametrize("scene", VOLUMES, indirect=True)
+def test_a_backup_table_is_there_or_not(scene: Scene, seeded: random.Random, full: bool) -> None:
+    """And if it is there, it is the table."""
+    before = scene.decoded()
+    recorder = scene.record(_drop_backup if before.configuration.backup else _make_backup)
+    states, disk = States.of(before, scene.decoded()), Disk(recorder.before, recorder.log)
+    assert states.findings == [[], []]
+    assert bool(scene.decoded().configuration.backup) is not bool(before.configuration.backup)
+    scene.judge_kills(disk, states)
+    scene.judge_losses(disk, states, seeded, 2000 if full else 8)
+
+
+@pytest.mark.parametrize("scene", VOLUMES, indirect=True)
+def test_a_repair_is_made_or_not(scene: Scene, seeded: random.Random, full: bool) -> None:
+    """Of entries that are wrong in several sectors."""
+    sound = scene.decoded()
+    for slot in sound.live:
+        member, at = sound.place_of_slot(slot.number)
+        path = Path(scene.paths[member])
+        data = path.read_bytes()
+        path.write_bytes(data[: at + 250] + b"x" + data[at + 251 :])
+    before = scene.decoded()
+    recorder = scene.record(repair)
+    states, disk = States.of(before, scene.decoded()), Disk(recorder.before, recorder.log)
+    assert len(states.findings[0]) >= len(sound.live)
+    assert states.findings[1] == []
     scene.judge_kills(disk, states)
     scene.judge_losses(disk, states, seeded, 2000 if full else 8)
 
