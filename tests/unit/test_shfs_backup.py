@@ -65,10 +65,13 @@ def test_it_is_given_up(single: list[str]) -> None:
 
 def test_it_takes_no_chunks_of_removed_objects(single: list[str], tmp_path: Path) -> None:
     with Volume.open(single, write=True) as volume:
-        free = volume.batch().free_chunks
-        (tmp_path / "large").write_bytes(b"x" * 4096 * (free - 3))
+        (tmp_path / "removed").write_bytes(b"x" * 4096 * 6)
+        (tmp_path / "large").write_bytes(b"y" * 4096 * (volume.batch().free_chunks - 6))
         with volume.batch() as batch:
+            item = batch.add(tmp_path / "removed")
             batch.add(tmp_path / "large")
+        with volume.batch() as batch:
+            batch.remove(item.digest)
     before = Path(single[0]).read_bytes()
 
     with pytest.raises(VolumeFull, match="it takes 4 chunks"):
