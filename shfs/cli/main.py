@@ -22,6 +22,7 @@ _COMMANDS = {
     "check": ("shfs.cli.check", "Look for everything that is wrong with a volume."),
     "completion": ("shfs.cli.completion", "Print the script with which a shell completes what you type."),
     "default": ("shfs.cli.default", "Show, set or clear the object that is served for an empty request."),
+    "export": ("shfs.cli.export", "Write the objects to files, with a manifest."),
     "import": ("shfs.cli.import_tar", "Add the files of a tar archive."),
     "info": ("shfs.cli.info", "Describe a volume: geometry, hash table, room."),
     "link": ("shfs.cli.link", "Add a link to what another server has."),

@@ -205,6 +205,15 @@ def test_a_flip_in_packed_data_is_seen(image: Path, seeded: random.Random, pack:
         data = bytearray(pack(whole))
 
 
+def test_a_checksum_behind_the_end_of_the_archive_is_seen(image: Path) -> None:
+    """It comes behind all the zeros that an archive may have at its end."""
+    data = bytearray(gzip.compress(plain() + bytes(4 * MIB)))
+    data[-8] ^= 1
+
+    failed(8, "import", image, stdin=bytes(data))
+    assert names(image) == {}
+
+
 def test_zstd_is_told_how(image: Path) -> None:
     assert "zstd -dc" in failed(8, "import", image, stdin=b"\x28\xb5\x2f\xfd" + bytes(100))
 
