@@ -150,6 +150,7 @@ def test_a_flip_is_seen_and_named_or_the_page_says_that_it_cannot_be(scene: Scen
                 isinstance(seen, list)
                 and byte.structure in ("file", "link")
                 and seen
+                and not scene.may_be_silent(byte)
                 and all(finding.slot != byte.slot or finding.name is None for finding in seen)
             ):
                 unnamed.append((byte.structure, byte.offset, bit))
