@@ -118,6 +118,8 @@ class Player:
         unit = self.kind.chunk
         largest = self.model.largest * unit
         sizes = (0, 1, unit - 1, unit, unit + 1, 2 * unit, 3 * unit + 7, largest, largest + 1, unit, 1, largest - 5)
+        if largest > 2 << 20:
+            sizes += ((1 << 20) + 1, (2 << 20) + 5, 2 << 20, (1 << 20) + unit)
         length = max(0, sizes[size % len(sizes)])
         if length == largest and length:
             self.tally["exactly full"] += 1
