@@ -272,7 +272,8 @@ class Disk:
 
     def powerless(self, dice: random.Random, count: int, begin: int = 0) -> Iterator[tuple[str, Files]]:
         """What a loss of power may leave: all that is possible before each sync, and so before any call before it; if
-        that is more than `count`, nothing, everything, and others at random. After all calls see `at_the_end`."""
+        that is more than `count`, nothing, everything, each piece alone, and `count` at random. After all calls see
+        `at_the_end`."""
         for end, call in enumerate(self.log):
             if end >= begin and isinstance(call, SyncFile | SyncFolder):
                 for files in self._losses(end, dice, count):
@@ -306,11 +307,17 @@ class Disk:
     def _losses(self, end: int, dice: random.Random, count: int) -> Iterator[Files]:
         inodes, _, certain, pending = self._play(end)
         choices: list[tuple[Any, int]] = [(call, 2) for call in pending]
+        pieces = [[at] for at in range(len(choices))]
         for number, inode in inodes.items():
-            choices += [((number, sector), 1 + len(were)) for sector, were in inode.sectors.items()]
-            choices += [((number, None), 1 + len(inode.sizes))] if inode.sizes else []
+            for sector, were in sorted(inode.sectors.items()):
+                follows = bool(choices) and choices[-1][0] == (number, sector - 1)
+                pieces = [*pieces[:-1], [*pieces[-1], len(choices)]] if follows else [*pieces, [len(choices)]]
+                choices.append(((number, sector), 1 + len(were)))
+            if inode.sizes:
+                pieces.append([len(choices)])
+                choices.append(((number, None), 1 + len(inode.sizes)))
         ways = [many for _, many in choices]
-        for taken in _combinations(ways, dice, count):
+        for taken in _combinations(ways, pieces, dice, count):
             yield _materialised(inodes, certain, [what for what, _ in choices], taken)
 
 
@@ -358,19 +365,19 @@ def _materialised(inodes: dict[int, _Inode], certain: dict[str, int], what: list
     }
 
 
-def _combinations(ways: list[int], dice: random.Random, count: int) -> Iterator[Sequence[int]]:
-    """All combinations, or none of everything, all of everything, everything but one thing, one thing alone, and others
-    at random: `count` of them."""
+def _combinations(ways: list[int], pieces: list[list[int]], dice: random.Random, count: int) -> Iterator[Sequence[int]]:
+    """All combinations; or, if that is more than `count`: none of everything, all of everything, everything but one
+    piece, one piece alone (what lies together on the disk), and for the rest of the `count` others at random."""
     if math.prod(ways) <= count:
         yield from itertools.product(*map(range, ways))
         return
     yield [0] * len(ways)
     yield [many - 1 for many in ways]
-    alone = dice.sample(range(len(ways)), min(len(ways), count // 3))
-    for at in alone:
-        yield [many - 1 if at != other else 0 for other, many in enumerate(ways)]
-        yield [many - 1 if at == other else 0 for other, many in enumerate(ways)]
-    for _ in range(count - 2 - 2 * len(alone)):
+    # Of very many pieces not each: a journal's records and a bulk of files are all alike.
+    for piece in dice.sample(pieces, min(len(pieces), max(count, 8))):
+        yield [many - 1 if at not in piece else 0 for at, many in enumerate(ways)]
+        yield [many - 1 if at in piece else 0 for at, many in enumerate(ways)]
+    for _ in range(count):
         # Sometimes almost nothing is lost, sometimes almost everything.
         share = dice.random()
         yield [dice.randrange(1, many) if dice.random() < share else 0 for many in ways]
