@@ -110,12 +110,11 @@ class Members:
         self.paths = [self.paths[at] for at in order]
 
     def read(self, geometry: Geometry, chunk: int, start: int, length: int) -> Iterator[memoryview]:
-        """The `length` bytes that begin `start` bytes behind the beginning of `chunk`, in blocks of at most 1 MiB. A
-        block is valid until the next one is asked for. Raises VolumeError where a member ends too early."""
-        buffer = memoryview(bytearray(min(length, BLOCK)))
+        """The `length` bytes that begin `start` bytes behind the beginning of `chunk`, in blocks of at most 1 MiB,
+        which are the caller's. Raises VolumeError where a member ends too early."""
         done = 0
         while done < length:
-            block = buffer[: min(BLOCK, length - done)]
+            block = memoryview(bytearray(min(BLOCK, length - done)))
             for span in geometry.spans(chunk, start + done, len(block)):
                 self._read_all(span.member, [block[at : at + size] for at, size in span.pieces], span.offset)
             yield block

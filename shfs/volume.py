@@ -192,9 +192,9 @@ class Volume:
         return found
 
     def read(self, item: StoredObject, start: int = 0, length: int | None = None) -> Iterator[memoryview]:
-        """The bytes of a file, from `start` on, `length` of them or all, in blocks of at most 1 MiB. A block is valid
-        until the next one is asked for. Raises VolumeError if the entry speaks of what lies outside the volume, or upon
-        its own structures; ObjectError for a link."""
+        """The bytes of a file, from `start` on, `length` of them or all, in blocks of at most 1 MiB. Raises
+        VolumeError if the entry speaks of what lies outside the volume, or upon its own structures; ObjectError for a
+        link."""
         if item.link is not None:
             raise ObjectError(f"{item.name} is a link to {item.target}", hint="its bytes are on another server")
         self.check_run(item)

@@ -50,7 +50,7 @@ class Response:
         return sum(map(len, self.body))
 
     def blocks(self) -> Iterator[Bytes]:
-        """The body. A block is valid until the next one is asked for. Raises ShfsError."""
+        """The body. Raises ShfsError."""
         for part in self.body:
             if isinstance(part, bytes):
                 yield part
