@@ -3,6 +3,7 @@
 import io
 import os
 import subprocess
+import sys
 import tarfile
 import tomllib
 from pathlib import Path
@@ -138,7 +139,7 @@ def test_golden_volumes_come_back(tmp_path: Path, full: bool) -> None:
 
 def test_an_archive_has_the_same(image: Path, tmp_path: Path) -> None:
     ran = shfs("export", image, tmp_path / "out")
-    program = ["python3", "-m", "shfs.cli.main", "export", str(image), "-"]
+    program = [sys.executable, "-m", "shfs.cli.main", "export", str(image), "-"]
     archive = subprocess.run(program, capture_output=True, check=True).stdout
 
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
