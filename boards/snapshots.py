@@ -43,32 +43,30 @@ def booted(board: Board, xenstored: str, say: Say = lambda line: None) -> Iterat
 
 @contextmanager
 def restored(board: Board, xenstored: str, say: Say = lambda line: None) -> Iterator[EmulatedBoard]:
-    """The board as it was when it had booted, with a disk of its own. Raises as `snapshot` does."""
-    kept = snapshot(board, xenstored, say)
+    """The board as it was when it had booted, with a disk of its own. Raises as `booted` does."""
+    root = image(board, say)
+    kept = _keep(board, root, xenstored, say)
     with tempfile.TemporaryDirectory(prefix="jitsu-disk-") as folder:
         disk = shutil.copyfile(kept / _DISK, Path(folder, _DISK))
-        with started(board, image(board), disk, xenstored, restored=True) as running:
+        with started(board, root, disk, xenstored, restored=True) as running:
             yield running
 
 
 def snapshot(board: Board, xenstored: str, say: Say = lambda line: None) -> Path:
     """The folder with the board's snapshot, made now if need be. Raises as `booted` does."""
-    root = image(board, say)
+    return _keep(board, image(board, say), xenstored, say)
 
+
+def _keep(board: Board, root: Path, xenstored: str, say: Say) -> Path:
     def make(out: Path, work: Path) -> None:
         disk = work / _DISK
         _make_disk(disk, root)
         say(f"booting {board.name} with {xenstored}")
         with started(board, root, disk, xenstored, restored=False) as running:
-            seconds = running.wake(_WAKE_PATIENCE)
             running.save()
         disk.rename(out / _DISK)
-        say(f"{board.name} booted in {seconds:.0f} s by its own clock")
 
     return artifacts.keep(f"{board.name}-{xenstored}-{_key(board, root, xenstored)}", make)
-
-
-_WAKE_PATIENCE = 60.0
 
 
 def _key(board: Board, root: Path, xenstored: str) -> str:
