@@ -36,9 +36,8 @@ ABSENT = 0.05
 """Seconds between looks for a host that is not connected, which the port tells of by hanging up."""
 
 
-def main() -> None:
-    """Serve the port for as long as the board runs."""
-    port = os.open(device(), os.O_RDWR)
+def serve(port: int) -> None:
+    """Answer what comes by this descriptor, for ever."""
     answering = threading.Lock()
     pieces: list[bytes] = []
     while True:
@@ -131,8 +130,8 @@ def _get(path: str, at: int = 0, most: int = _CHUNK) -> dict[str, Any]:
 
 def _wake(clock: int, seed: str) -> dict[str, Any]:
     """A board that was restored slept and is one of many copies: give it the time, in ns since 1970, and randomness."""
-    time.clock_settime_ns(time.CLOCK_REALTIME, clock)
     fresh = bytes.fromhex(seed)
+    time.clock_settime_ns(time.CLOCK_REALTIME, clock)
     random = os.open("/dev/urandom", os.O_RDWR)
     try:
         # struct rand_pool_info: bits, bytes, the bytes. The kernel draws new keys from its pool upon the second call.
@@ -153,4 +152,4 @@ def _text(data: bytes) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    serve(os.open(device(), os.O_RDWR))

@@ -11,6 +11,7 @@ An emulated board is booted by QEMU here; a real one is what an SD card or a dis
     [network]   bridge, address: dom0's on it, gateway: who is at the other end of the wire
 """
 
+import re
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, NetmaskValueError
 from pathlib import Path
@@ -33,6 +34,7 @@ REAL = ("u-boot", "grub")
 SECTIONS = ("board", "machine", "boot", "console", "xen", "dom0", "network")
 
 _MOST_CPUS = 128
+_INTERFACE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,14}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ def load(path: Path) -> Board:
         console=_one_of(tables["console"], "xen", ("dtuart", "com1", "com2")) if xen else "",
         console_port=tables["console"].text("port"),
         xen_arguments=tables["xen"].text("arguments", "") if xen else "",
-        dom0=_dom0(tables["dom0"], machine) if xen else None,
+        dom0=_dom0(tables["dom0"], architecture, machine) if xen else None,
         wire=_wire(tables["network"]),
     )
     for table in tables.values():
@@ -169,9 +171,10 @@ def _method(table: Table, architecture: str, machine: Machine) -> str:
     return _one_of(table, "method", (EMULATED[architecture],) if machine.emulation else REAL)
 
 
-def _dom0(table: Table, machine: Machine) -> Dom0:
+def _dom0(table: Table, architecture: str, machine: Machine) -> Dom0:
+    images = tuple(name for name in artifacts.recipes() if name.endswith(f"@{architecture}"))
     dom0 = Dom0(
-        image=_one_of(table, "image", tuple(artifacts.recipes())),
+        image=_one_of(table, "image", images),
         memory=_size(table, "memory"),
         cpus=table.number("cpus", 1, 1, _MOST_CPUS),
         arguments=table.text("arguments", ""),
@@ -192,7 +195,10 @@ def _wire(table: Table) -> Wire:
     gateway = table.ipv4("gateway", "10.78.0.1")
     if gateway not in address.network or gateway == address.ip:
         table.wrong("gateway", f"cannot be {gateway}", f"choose another address of {address.network}")
-    return Wire(table.text("bridge", "xenbr0"), address, gateway)
+    bridge = table.text("bridge", "xenbr0")
+    if not _INTERFACE.fullmatch(bridge):
+        table.wrong("bridge", f"cannot be {bridge!r}", "use letters, digits and hyphens, 15 at most")
+    return Wire(bridge, address, gateway)
 
 
 def _one_of(table: Table, key: str, allowed: tuple[str, ...]) -> str:

@@ -33,9 +33,10 @@ def image(board: Board, say: Say = lambda line: None) -> Path:
 @contextmanager
 def booted(board: Board, xenstored: str, say: Say = lambda line: None) -> Iterator[EmulatedBoard]:
     """The board, from power. Raises as `image` and `emulator.started` do."""
+    find_qemu(board)
+    root = image(board, say)
     with tempfile.TemporaryDirectory(prefix="jitsu-disk-") as folder:
         disk = Path(folder, _DISK)
-        root = image(board, say)
         _make_disk(disk, root)
         with started(board, root, disk, xenstored, restored=False) as running:
             yield running
@@ -44,6 +45,7 @@ def booted(board: Board, xenstored: str, say: Say = lambda line: None) -> Iterat
 @contextmanager
 def restored(board: Board, xenstored: str, say: Say = lambda line: None) -> Iterator[EmulatedBoard]:
     """The board as it was when it had booted, with a disk of its own. Raises as `booted` does."""
+    find_qemu(board)
     root = image(board, say)
     kept = _keep(board, root, xenstored, say)
     with tempfile.TemporaryDirectory(prefix="jitsu-disk-") as folder:
@@ -54,6 +56,7 @@ def restored(board: Board, xenstored: str, say: Say = lambda line: None) -> Iter
 
 def snapshot(board: Board, xenstored: str, say: Say = lambda line: None) -> Path:
     """The folder with the board's snapshot, made now if need be. Raises as `booted` does."""
+    find_qemu(board)
     return _keep(board, image(board, say), xenstored, say)
 
 
