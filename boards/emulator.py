@@ -93,7 +93,7 @@ class EmulatedBoard:
         return _last_words(self._process, self.log)
 
     async def _command(self, name: str, arguments: dict[str, str] | None = None) -> str:
-        client = await QmpClient.connect(str(self._monitor), lambda event, data: None)
+        client = await QmpClient.connect(str(self._monitor), lambda event, data: None, _SAVE_PATIENCE)
         try:
             return str(await client.execute(name, arguments, timeout=_SAVE_PATIENCE) or "")
         finally:

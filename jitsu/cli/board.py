@@ -1,5 +1,6 @@
 """`jitsu board`."""
 
+import signal
 import socket
 import sys
 import time
@@ -66,6 +67,8 @@ def _jitsu_option(function: _F) -> _F:
 @click.group("board", cls=_Aliased)
 def command() -> None:
     """Boards with Xen: their definitions, images of dom0, and emulated ones that boot here."""
+    # Whoever ends this by SIGTERM, timeout(1) as a rule, means what Ctrl-C means: nothing of a board may be left.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @command.command("list")

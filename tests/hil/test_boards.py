@@ -1,6 +1,7 @@
 """Emulated boards with real Xen: they boot, are saved and restored, take commands and files, and hear the wire."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -65,13 +66,16 @@ def test_xl_and_the_store_answer_on_a_restored_board(name: str, xenstored: str) 
     assert "xenconsoled" in programs
 
 
-def test_without_a_xenstored_there_is_none() -> None:
+def test_a_board_without_a_xenstored_takes_one_later() -> None:
     with restored(read("qemu-virt-armv7"), "none") as board:
-        programs = running_programs(board)
-        outcome = board.run("xenstore-exists", "/")
+        before = running_programs(board)
+        board.check("xenstored", "--pid-file", "/run/xen/xenstored.pid")
+        await_truth(lambda: board.run("xenstore-exists", "/").rc == 0, "a store that answers")
+        board.check("/usr/lib/xen-4.17/bin/xen-init-dom0")
+        listed = board.check("xl", "list")
 
-    assert {"xenstored", "oxenstored", "xenconsoled"} & set(programs) == set()
-    assert outcome.rc != 0
+    assert {"xenstored", "oxenstored", "xenconsoled"} & set(before) == set()
+    assert listed.splitlines()[1].split()[:2] == ["Domain-0", "0"]
 
 
 def test_frames_go_both_ways(board: EmulatedBoard) -> None:
@@ -200,6 +204,28 @@ def test_a_command_from_the_command_line(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout) == (7, "to the board\n")
     assert ended.stderr.splitlines()[-1] == "trouble"
     assert target.read_text() == "TO THE BOARD\n"
+
+
+@pytest.mark.parametrize("command", ["boot", "shell"])
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_the_serial_console_is_a_shell(command: str, end: signal.Signals, tmp_path: Path) -> None:
+    jitsu = [sys.executable, "-m", "jitsu.cli.main", "board", command, "qemu-virt-armv7"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+
+    with subprocess.Popen(jitsu, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"echo answer $((6 * 7))\n")
+        process.stdin.flush()
+        seen = b""
+        while b"answer 42" not in seen:
+            seen += (piece := os.read(process.stdout.fileno(), 4096))
+            assert piece, seen
+        process.send_signal(end)
+
+    assert b"Xen version 4.17" in seen if command == "boot" else True
+    assert process.returncode == 130
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_of_a_board_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
