@@ -38,7 +38,7 @@ def list_recipes(output: str) -> None:
         print_json([{"name": recipe.name, "description": recipe.description} for recipe in recipes])
         return
     for recipe in recipes:
-        click.echo(f"{recipe.name:14} {recipe.description}")
+        click.echo(f"{recipe.name:16} {recipe.description}")
 
 
 @command.command("build", epilog="Example: jitsu image build hello")

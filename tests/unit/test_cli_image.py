@@ -22,7 +22,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_recipes_are_listed(jitsu: Jitsu) -> None:
-    assert jitsu("image", "list")[1] == "hello          says hello\n"
+    assert jitsu("image", "list")[1] == "hello            says hello\n"
     assert json.loads(jitsu("image", "list", "-o", "json")[1]) == [{"name": "hello", "description": "says hello"}]
 
 
