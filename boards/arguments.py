@@ -65,7 +65,8 @@ def qemu_arguments(qemu: str, board: Board, parts: Parts, xenstored: str, mac: s
     machine = board.machine
     # virtio devices sit on PCI in a q35, and in virtio-mmio slots in an ARM board.
     bus = "pci" if board.architecture == "amd64" else "device"
-    arguments = [qemu, "-name", f"guest={board.name}", "-M", machine.emulation, "-accel", "tcg"]
+    # Translated code is bounded: QEMU would let it grow to 1 GiB, and several boards may run at once.
+    arguments = [qemu, "-name", f"guest={board.name}", "-M", machine.emulation, "-accel", "tcg,tb-size=256"]
     arguments += ["-cpu", machine.cpu, "-smp", str(machine.cpus), "-m", f"{machine.memory // MIB}M"]
     arguments += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     arguments += ["-kernel", str(parts.image / "xen"), "-append", board.xen_line()]

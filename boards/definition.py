@@ -31,6 +31,9 @@ EMULATED = {"armhf": "guest-loader", "arm64": "guest-loader", "amd64": "multiboo
 
 REAL = ("u-boot", "grub")
 
+XENSTOREDS = ("xenstored", "oxenstored", "none")
+"""What dom0 starts: Xen's own in C, the one in OCaml, or none, and the board waits for somebody to start a XenStore."""
+
 SECTIONS = ("board", "machine", "boot", "console", "xen", "dom0", "network")
 
 _MOST_CPUS = 128

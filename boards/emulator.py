@@ -5,12 +5,10 @@ sees to it (prctl(2), PR_SET_PDEATHSIG).
 """
 
 import asyncio
-import os
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from boards.arguments import SNAPSHOT, Parts, find_qemu, qemu_arguments
@@ -21,9 +19,6 @@ from jitsu import artifacts
 from jitsu.domains.qemu_process import connect, listen
 from jitsu.domains.qmp import QmpClient
 from jitsu.errors import DomainError, HostError
-
-XENSTOREDS = ("xenstored", "oxenstored", "none")
-"""Xen's own in C, the one in OCaml, or none: the board is then as it is before a XenStore is started on it."""
 
 BOOT_PATIENCE = 600.0
 """Seconds from power to dom0's first word. A quarter of a minute on a machine with nothing else to do."""
@@ -104,6 +99,8 @@ class EmulatedBoard:
 def started(board: Board, image: Path, disk: Path, xenstored: str, *, restored: bool) -> Iterator[EmulatedBoard]:
     """The board on this disk, from power or from the snapshot in it; dom0 has answered and been told the time.
 
+    `xenstored` is one of XENSTOREDS.
+
     Raises ConfigError for a board that is not emulated, HostError without QEMU, DomainError with the end of its console
     if it does not come up.
     """
@@ -154,8 +151,7 @@ def _spawn(arguments: Sequence[str], inherited: tuple[int, ...], complaints: Pat
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Power it off; its disk is nobody's any more."""
-    with suppress(ProcessLookupError):
-        os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
 
 

@@ -53,8 +53,8 @@ def _board_argument(function: _F) -> _F:
 def _xenstored_option(function: _F) -> _F:
     return click.option(
         "--xenstored",
-        type=click.Choice(["xenstored", "oxenstored", "none"]),
-        default="xenstored",
+        type=click.Choice(definition.XENSTOREDS),
+        default=definition.XENSTOREDS[0],
         show_default=True,
         help="Which XenStore dom0 starts: Xen's own in C, the one in OCaml, or none.",
     )(function)

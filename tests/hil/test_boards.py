@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -167,9 +168,16 @@ def test_orphans_are_reaped(armv7: EmulatedBoard) -> None:
 
 def test_an_agent_that_is_killed_is_started_again(armv7: EmulatedBoard) -> None:
     [before] = armv7.check("pidof", "python3").split()
-    # A moment later, or the answer to this would be lost with it.
-    armv7.check("sh", "-c", f"setsid sh -c 'sleep 1; kill -9 {before}' >/dev/null 2>&1 &")
-    await_truth(lambda: armv7.check("pidof", "python3").split() != [before], "another agent")
+    # By the serial console: whatever the agent is at is lost with it.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as console:
+        console.settimeout(PATIENCE)
+        console.connect(str(armv7.serial))
+        console.sendall(f"kill -9 {before}; echo killed $((6 * 7))\n".encode())
+        seen = b""
+        while b"killed 42" not in seen:
+            seen += console.recv(4096)
+
+    assert armv7.check("pidof", "python3").split() != [before]
 
 
 def test_a_board_that_dies_is_told_of_at_once(armv7: EmulatedBoard) -> None:
