@@ -72,7 +72,6 @@ class RingTransport:
         if not data:
             return None
         self._notify()
-        self.look()
         return data
 
     def send(self, data: bytes) -> int | None:
@@ -85,7 +84,6 @@ class RingTransport:
             return None
         if count:
             self._notify()
-        self.look()
         return count
 
     def refuse(self) -> None:

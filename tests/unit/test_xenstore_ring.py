@@ -179,6 +179,21 @@ def test_a_guest_that_takes_no_answers_does_not_keep_the_server_awake(served: Se
     assert served.is_idle()
 
 
+def test_the_bell_rings_for_what_is_wanted(served: Served) -> None:
+    served.guest.say(b"x")
+    transport = served.transport
+    assert (transport.want(select.EPOLLOUT), transport.ready(select.EPOLLIN)) == (select.EPOLLIN, select.EPOLLOUT)
+    assert not served.is_idle()
+    served.guest.ring.put(b"x" * SIZE)
+    assert transport.ready(select.EPOLLIN) == 0
+    assert served.is_idle()
+
+    assert transport.want(select.EPOLLIN) == select.EPOLLIN
+    assert not served.is_idle()
+    assert transport.want(0) == 0
+    assert served.is_idle()
+
+
 def test_a_broken_index_ends_the_connection_and_says_why(served: Served) -> None:
     served.guest.write(REQUESTS_MADE, 5000)
     served.event()

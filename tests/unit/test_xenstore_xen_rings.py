@@ -204,13 +204,17 @@ def test_a_domain_without_a_page_is_not_introduced(host: Host) -> None:
     assert host.ask(Type.IS_DOMAIN_INTRODUCED, b"5") == b"F\0"
 
 
-def test_a_guest_that_asks_for_a_new_beginning_gets_one(host: Host) -> None:
+@pytest.mark.parametrize("beyond", [0, 123456])
+def test_a_guest_that_asks_for_a_new_beginning_gets_one(host: Host, beyond: int) -> None:
     host.ask(Type.INTRODUCE, b"5", b"1234", b"9")
+    host.request(5, Type.GET_DOMAIN_PATH, b"5\0")
     host.request(5, Type.WATCH, b"/tool\0token\0")
     guest = host.machine.guests[5]
     guest.say(b"half a request")
     guest.write(CONNECTION, 1)
-    guest.write(REQUESTS_MADE, 123456)  # nothing is to be read of it until it was answered
+    guest.write(
+        REQUESTS_MADE, guest.read(REQUESTS_MADE) + beyond
+    )  # of which nothing is to be believed until it was answered
     host.event(105)
 
     assert guest.read(CONNECTION) == guest.read(REQUESTS_MADE) == guest.read(ERROR) == 0
