@@ -1,12 +1,19 @@
 """`jitsu xenstored`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from jitsu.xenstore.xen_devices import Xen
 
-@click.command("xenstored", epilog="Example: jitsu xenstored --socket /run/xenstored/socket")
+
+@click.command("xenstored", epilog="Example: jitsu xenstored --xen --socket /run/xenstored/socket")
 @click.option("--socket", "path", type=click.Path(path_type=Path), required=True, help="Where domain 0 connects.")
+@click.option(
+    "--xen", is_flag=True, help="In domain 0 of Xen, in its xenstored's place: serve domains over their rings."
+)
 @click.option("--domains", default="0-32751", show_default=True, help="The domids that exist.")
 @click.option(
     "--domain-sockets",
@@ -32,23 +39,44 @@ import click
     help="With --state: what survives a power cut. All survive the end of the process.",
 )
 def command(
-    path: Path, domains: str, folder: Path | None, guest_ports: Path | None, state: Path | None, sync: str
+    path: Path, xen: bool, domains: str, folder: Path | None, guest_ports: Path | None, state: Path | None, sync: str
 ) -> None:
     """Serve a XenStore, in the foreground, to every client that speaks its protocol.
 
-    There need not be a hypervisor. Whoever connects to the socket is domain 0. It ends on SIGTERM.
+    There need not be a hypervisor; with --xen there is, and it says which domains exist. Whoever connects to the socket
+    is domain 0. It ends on SIGTERM.
     """
     import logging
 
     from jitsu.daemon.systemd import Systemd
+    from jitsu.errors import ConfigError
     from jitsu.xenstore.daemon import Daemon
     from jitsu.xenstore.domains import Domains, domids
 
+    if xen and (folder or guest_ports or state):
+        raise ConfigError(
+            "--xen cannot be together with --domain-sockets, --guest-ports or --state",
+            hint="guests speak over their rings, and a kernel that is not told would miss its watches after a restart",
+        )
     systemd = Systemd()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
+    machine = _xen() if xen else None
     daemon = Daemon(
-        path, domains=Domains(*domids(domains)), folder=folder, guest_ports=guest_ports, state=state, sync=sync
+        path,
+        domains=Domains(*domids(domains), lives=machine.hypervisor.exists if machine is not None else None),
+        folder=folder,
+        guest_ports=guest_ports,
+        state=state,
+        sync=sync,
+        xen=machine,
     )
     systemd.notify("READY=1")
     click.echo(f"a XenStore on {path}")
     daemon.run()
+
+
+def _xen() -> "Xen":
+    """Raises `HostError`."""
+    from jitsu.xenstore.xen_devices import Xen
+
+    return Xen()

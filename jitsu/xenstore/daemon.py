@@ -6,6 +6,7 @@ import signal
 import socket
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jitsu.errors import ConfigError, HostError
 from jitsu.xenstore.control import Control
@@ -17,6 +18,10 @@ from jitsu.xenstore.store import Store
 from jitsu.xenstore.toolstack import Toolstack
 from jitsu.xenstore.transport import Listener
 
+if TYPE_CHECKING:
+    from jitsu.xenstore.xen_devices import Xen
+    from jitsu.xenstore.xen_rings import XenRings
+
 FIRST_SOCKETS = 1024
 """With `--domain-sockets`, so many domids have their sockets from the beginning; others when they are introduced."""
 
@@ -25,7 +30,8 @@ log = logging.getLogger(__name__)
 
 class Daemon:
     """One xenstored: domain 0's socket and, in a folder, sockets for other domains. In the folder `guest_ports` are
-    sockets on which guests listen. With `state`, what is answered is in that file."""
+    sockets on which guests listen. With `state`, what is answered is in that file. With `xen`, the domains of this
+    machine are served over their rings, domain 0's kernel among them."""
 
     def __init__(
         self,
@@ -36,6 +42,7 @@ class Daemon:
         guest_ports: Path | None = None,
         state: Path | None = None,
         sync: str = "normal",
+        xen: "Xen | None" = None,
     ) -> None:
         """Listens when this returns. Raises `HostError`, `ResourceBusy`, `ConfigError`."""
         self.store = Store(domains)
@@ -53,7 +60,8 @@ class Daemon:
         self._sockets = folder is not None
         self._open_sockets: set[int] = set()
         self._ports = GuestPorts(guest_ports, self.server) if guest_ports is not None else None
-        Toolstack(self.store, introduced=self._introduced, released=self._released)
+        self._rings = _rings(self.server, xen) if xen is not None else None
+        toolstack = Toolstack(self.store, introduced=self._introduced, released=self._released)
         Control(self.store)
         if folder is not None:
             try:
@@ -65,6 +73,8 @@ class Daemon:
         for domid, _ in domains:
             self._introduced(domid)
         self.server.listen(Listener(path, 0))
+        if self._rings is not None:
+            self._rings.begin(toolstack)
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises `HostError` when the state cannot be saved."""
@@ -91,12 +101,16 @@ class Daemon:
         self.server.reset(domid)
         if self._ports is not None:
             self._ports.introduce(domid)
+        if self._rings is not None:
+            self._rings.introduce(domid, self.store.domains.get(domid).port)
         if self._sockets and domid not in self._open_sockets:
             self._open(domid)
 
     def _released(self, domid: int) -> None:
         if self._ports is not None:
             self._ports.release(domid)
+        if self._rings is not None:
+            self._rings.release(domid)
         self.server.disconnect(domid)
         if domid - self.store.domains.first >= FIRST_SOCKETS:
             self.server.deafen(domid)
@@ -108,6 +122,13 @@ class Daemon:
 
     def _socket_of(self, domid: int) -> Path:
         return self._folder / f"{domid}.sock"
+
+
+def _rings(server: Server, xen: "Xen") -> "XenRings":
+    """Only who is on Xen imports what there is to it."""
+    from jitsu.xenstore.xen_rings import XenRings
+
+    return XenRings(server, xen)
 
 
 def suppressed_read(end: socket.socket) -> None:

@@ -1,10 +1,10 @@
 """Which domains exist, and which of them were introduced to the store.
 
-On Xen the hypervisor would say which exist; here the one who starts the daemon does. Source: docs/misc/xenstore.txt,
+On Xen the hypervisor says which exist; elsewhere the one who starts the daemon does. Source: docs/misc/xenstore.txt,
 INTRODUCE and the others for toolstacks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from jitsu.errors import JitsuError
 from jitsu.xenstore.wire import StoreError
@@ -30,11 +30,12 @@ class Introduced:
 
 
 class Domains:
-    """`first` to `last` are the domids that exist; 0 always does."""
+    """`first` to `last` are the domids that exist, those that `lives` knows if it is given; 0 always does."""
 
-    def __init__(self, first: int = 0, last: int = LAST_DOMID) -> None:
+    def __init__(self, first: int = 0, last: int = LAST_DOMID, *, lives: Callable[[int], bool] | None = None) -> None:
         self.first = first
         self.last = last
+        self._lives = lives
         self.features: dict[int, int] = {}
         """What SET_FEATURE said that a domain is offered."""
         self.changed: set[int] | None = None
@@ -42,7 +43,9 @@ class Domains:
         self._introduced: dict[int, Introduced] = {}
 
     def exists(self, domid: int) -> bool:
-        return domid == 0 or self.first <= domid <= self.last
+        if domid == 0:
+            return True
+        return self.first <= domid <= self.last and (self._lives is None or self._lives(domid))
 
     def get(self, domid: int) -> Introduced:
         """Raises `StoreError` ENOENT for one that was not introduced."""

@@ -106,7 +106,7 @@ class Server:
         connection = Connection(transport, self.store.connect(domid), ended)
         self._connections[connection.fd] = connection
         self._of_peer[connection.peer] = connection
-        self._epoll.register(connection.fd, select.EPOLLIN)
+        self._epoll.register(connection.fd, transport.want(select.EPOLLIN))
         return connection
 
     def reset(self, domid: int) -> None:
@@ -147,6 +147,11 @@ class Server:
         """Let `run` return after this turn."""
         self._stopping = True
 
+    @property
+    def is_stopping(self) -> bool:
+        """Is the end near, so that nobody is to be served anew?"""
+        return self._stopping
+
     # The loop
 
     def run(self) -> None:
@@ -168,6 +173,7 @@ class Server:
             connection = connections.get(fd)
             if connection is not None:
                 guest = connection.peer.domid
+                what = connection.transport.ready(what)
                 if what & select.EPOLLHUP and (connection.held or (guest and not connection.interest & select.EPOLLIN)):
                     self.close(connection)  # who would hear the answer is gone
                     continue
@@ -252,6 +258,7 @@ class Server:
             connection.requests.extend(connection.parser.feed(data))
         except ProtocolError as error:
             log.warning("domain %d: %s", connection.peer.domid, error.message)
+            connection.transport.refuse()
             self.close(connection)
             return
         if connection.requests:
@@ -348,4 +355,4 @@ class Server:
 
     def _interest(self, connection: Connection, interest: int) -> None:
         connection.interest = interest
-        self._epoll.modify(connection.fd, interest)
+        self._epoll.modify(connection.fd, connection.transport.want(interest))

@@ -61,6 +61,11 @@ class Toolstack:
         domid = _domid(message)
         if domid in (0, peer.domid):
             raise StoreError("EINVAL", "domain 0 is not released")
+        self.bury(domid)
+        return OK
+
+    def bury(self, domid: int) -> None:
+        """A domain is no more, whoever says so. Raises `StoreError` ENOENT."""
         self._store.domains.release(domid)
         self._store.quotas.forget(domid)
         self._store.credit.forget(domid)
@@ -68,7 +73,11 @@ class Toolstack:
         self._released(domid)
         self._store.clear_away(domid)
         self._tell("@releaseDomain", domid)
-        return OK
+
+    def rest(self, domid: int) -> None:
+        """A domain has shut down or crashed, and is still there to be looked at. Raises `StoreError` ENOENT."""
+        self._store.domains.get(domid).resting = True
+        self._tell("@releaseDomain", domid)
 
     def _resume(self, peer: Peer, message: Message) -> bytes:
         domid = _domid(message)

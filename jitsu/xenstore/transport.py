@@ -1,7 +1,6 @@
 """Streams on which clients talk to the store: unix sockets here, and whatever else has the same few methods.
 
-A ring of a Xen guest is another such stream: `fileno` is its event channel's descriptor then, `receive` and `send` copy
-from and to the shared page.
+A ring of a Xen guest is another such stream (`xen_rings.py`): `receive` and `send` copy from and to the shared page.
 """
 
 import os
@@ -25,11 +24,20 @@ class Transport(Protocol):
     def fileno(self) -> int:
         """A descriptor that epoll can wait for."""
 
+    def want(self, interest: int) -> int:
+        """What epoll is to wait for when we want to receive (EPOLLIN), to send (EPOLLOUT), both or none."""
+
+    def ready(self, what: int) -> int:
+        """What can be done when epoll says `what`."""
+
     def receive(self) -> bytes | None:
         """What has come; empty at the end of the stream, None when there is nothing just now."""
 
     def send(self, data: bytes) -> int | None:
         """How many bytes were taken; None when the stream has ended."""
+
+    def refuse(self) -> None:
+        """Tell the other side, if there is a way, that it does not speak XenStore."""
 
     def close(self) -> None: ...
 
@@ -43,6 +51,12 @@ class SocketTransport:
 
     def fileno(self) -> int:
         return self._socket.fileno()
+
+    def want(self, interest: int) -> int:
+        return interest
+
+    def ready(self, what: int) -> int:
+        return what
 
     def receive(self) -> bytes | None:
         try:
@@ -59,6 +73,9 @@ class SocketTransport:
             return 0
         except OSError:
             return None
+
+    def refuse(self) -> None:
+        """Its stream ends; that has to do."""
 
     def close(self) -> None:
         self._socket.close()
