@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define ALIGNMENT 16
+#define PAGE 4096
 #define STEPS 4 /* classes for each doubling: at most a fifth of a block is waste */
 #define SMALLEST_LOG 5
 #define LARGEST_LOG 20
@@ -69,6 +70,16 @@ void *heap_allocate(size_t size)
         unused += block_size;
     }
     return &block->next;
+}
+
+void *heap_take_pages(size_t count)
+{
+    const uintptr_t start = (unused + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+
+    if (start > limit || count > (limit - start) / PAGE)
+        return NULL;
+    unused = start + count * PAGE;
+    return (void *)start;
 }
 
 void *heap_allocate_zeroed(size_t count, size_t size)

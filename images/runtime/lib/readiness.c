@@ -76,11 +76,10 @@ static void wake_up(const struct wake *wake)
     say_ready();
 }
 
-/* This machine has no power switch to turn off; to reset it ends the VM. */
 static _Noreturn void stop(void)
 {
     console_print("%s: stopping, as asked\n", name != NULL ? name : "guest");
-    machine_die();
+    machine_off();
 }
 
 static void take_line(void)

@@ -2,10 +2,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "clock_alarm.h"
+#include "cpu.h"
 #include "irq.h"
 #include "lapic.h"
 #include "panic.h"
+#include "timer.h"
 #include "vectors.h"
 
 /* I/O APIC (Intel 82093AA): an index register and a window on what it selects. */
@@ -99,13 +100,6 @@ void irq_attach(unsigned int line, irq_handler handler, void *context)
     mmio_write32(ioapic + IOAPIC_WINDOW, IOAPIC_LEVEL | (VECTOR_LINES + line));
 }
 
-void irq_wait(void)
-{
-    /* sti holds interrupts off for one more instruction, so none can slip in
-     * between it and hlt and leave us asleep. */
-    __asm__ volatile("sti; hlt; cli" : : : "memory");
-}
-
 void interrupt_dispatch(const struct interrupt_frame *frame)
 {
     if (frame->vector < EXCEPTIONS) {
@@ -116,7 +110,7 @@ void interrupt_dispatch(const struct interrupt_frame *frame)
               fault_address);
     }
     if (frame->vector == VECTOR_TIMER) {
-        clock_alarm_rang();
+        lapic_timer_rang();
     } else {
         const unsigned int line = (unsigned int)frame->vector - VECTOR_LINES;
 
@@ -126,7 +120,7 @@ void interrupt_dispatch(const struct interrupt_frame *frame)
     lapic_write(LAPIC_EOI, 0);
 }
 
-void machine_die(void)
+void cpu_shut_down(void)
 {
     /* With no interrupt table an exception cannot be delivered, nor can the
      * double fault that follows: the CPU shuts down. */
