@@ -63,6 +63,7 @@ void xen_event_watch(uint32_t port)
     if (watched_count == WATCHED_MAX)
         panic("event channel %u is one too many", port);
     watched[watched_count++] = port;
+    __atomic_fetch_and(&xen_shared.mask[port / 64], ~(1ULL << port % 64), __ATOMIC_SEQ_CST);
 }
 
 void xen_event_send(uint32_t port)
@@ -72,15 +73,22 @@ void xen_event_send(uint32_t port)
     xen_hypercall(XEN_EVENT_CHANNEL_OP, EVTCHNOP_SEND, &send, 0);
 }
 
-/* Xen looks at the pending bits, whether or not they are masked.  They are cleared before the
- * drivers look at what is shared: what comes after that sets them anew. */
+/* Cleared from above, as Xen sets them: what comes meanwhile is told again. */
+void xen_event_take(void *context)
+{
+    (void)context;
+    __atomic_store_n(&xen_shared.vcpu[0].upcall_pending, 0, __ATOMIC_SEQ_CST);
+    __atomic_exchange_n(&xen_shared.vcpu[0].pending_words, 0, __ATOMIC_SEQ_CST);
+    for (uint32_t i = 0; i < watched_count; i++)
+        __atomic_fetch_and(&xen_shared.pending[watched[i] / 64], ~(1ULL << watched[i] % 64), __ATOMIC_SEQ_CST);
+}
+
 void xen_event_wait(uint64_t until)
 {
     struct xen_sched_poll poll = {.ports = (uintptr_t)watched, .count = watched_count, .timeout = until};
 
     xen_hypercall(XEN_SCHED_OP, SCHEDOP_POLL, &poll, 0);
-    for (uint32_t i = 0; i < watched_count; i++)
-        __atomic_fetch_and(&xen_shared.pending[watched[i] / 64], ~(1ULL << watched[i] % 64), __ATOMIC_SEQ_CST);
+    xen_event_take(NULL);
 }
 
 uint32_t xen_grant(uint16_t domain, const void *page, bool read_only)

@@ -32,10 +32,16 @@ _Noreturn void xen_shutdown(uint32_t reason);
 /* Makes a port that the other domain can bind to. */
 uint32_t xen_event_open(uint16_t remote);
 
-/* What arrives on this port ends xen_event_wait(). */
+/* What arrives on this port ends irq_wait(), one way or the other:
+ * - to sleep is to ask Xen for an event (xen_event_wait), or
+ * - events raise an interrupt, whose handler is xen_event_take(). */
 void xen_event_watch(uint32_t port);
 
 void xen_event_send(uint32_t port);
+
+/* Takes note of what has arrived.  Drivers look at what they share after that, so what comes
+ * then ends the next sleep. */
+void xen_event_take(void *context);
 
 /* Sleeps until an event has arrived on a watched port since the last call, or until
  * this system time (ns since Xen's start; 0: no end). */

@@ -19,8 +19,8 @@
 
 /* What lies before and, while it is free, in a block. */
 struct block {
-    size_t class;
-    size_t padding;
+    uint64_t class;
+    uint64_t padding;
     struct block *next; /* the user's memory begins here */
 };
 
@@ -44,7 +44,7 @@ static size_t class_of(size_t size, size_t *block_size)
         *block_size = 1UL << SMALLEST_LOG;
         return 0;
     }
-    const unsigned int log = 63 - (unsigned int)__builtin_clzl(size - 1);
+    const unsigned int log = 8 * sizeof(long) - 1 - (unsigned int)__builtin_clzl(size - 1);
     const size_t step = (1UL << log) / STEPS;
     const size_t steps = (size - 1) / step + 1; /* STEPS + 1 .. 2 * STEPS */
     *block_size = steps * step;

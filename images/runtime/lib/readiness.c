@@ -44,10 +44,10 @@ static struct xenstore_node ready_node = {.path = "data/jitsu/ready", .told = re
 
 static size_t compose(void)
 {
-    size_t length = format(line, sizeof line, READY "%s %lu", name, (unsigned long)(reached / CLOCK_US));
+    size_t length = format(line, sizeof line, READY "%s %llu", name, (unsigned long long)(reached / CLOCK_US));
 
     if (woken.clock != 0)
-        length += format(line + length, sizeof line - length, " %lu", (unsigned long)woken.clock);
+        length += format(line + length, sizeof line - length, " %llu", (unsigned long long)woken.clock);
     line[length++] = '\n';
     return length;
 }

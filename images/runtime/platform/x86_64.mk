@@ -1,6 +1,5 @@
 # x86-64, started by its PVH entry: QEMU's microvm machine, and Xen.
 CC := gcc
-STRIP := strip
 PLATFORM_SOURCES := \
 	boot/x86_pvh.S boot/x86_pvh.c \
 	arch/x86_64/vectors.S arch/x86_64/interrupts.c arch/x86_64/clock.c arch/x86_64/lapic_timer.c \
@@ -11,5 +10,8 @@ PLATFORM_SOURCES := \
 	drivers/xen.c drivers/xen_ring.c drivers/xen_console.c drivers/xen_store.c drivers/xen_frontend.c \
 	drivers/xen_net.c
 PLATFORM_INCLUDES := arch/x86_64 drivers platform
-PLATFORM_CFLAGS := -m64 -mno-red-zone -mgeneral-regs-only -mcmodel=small -fcf-protection=none
+PLATFORM_CFLAGS := -m64 -mno-red-zone -mgeneral-regs-only -mcmodel=small -fcf-protection=none -fno-pic -fno-pie
 PLATFORM_LINK_SCRIPT := boot/x86_pvh.ld
+PLATFORM_LDFLAGS := -static -no-pie
+PLATFORM_IMAGE := elf
+PLATFORM_FINISH := objcopy --strip-all

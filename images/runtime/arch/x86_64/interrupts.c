@@ -13,6 +13,7 @@
 #define IOAPIC_FIRST 0xfec00000UL
 #define IOAPIC_SECOND 0xfec10000UL
 #define IOAPIC_PINS 24
+#define LINES (2 * IOAPIC_PINS)
 #define IOAPIC_INDEX 0x00
 #define IOAPIC_WINDOW 0x10
 #define IOAPIC_REDIRECTION(pin) (0x10 + 2 * (pin))
@@ -52,7 +53,7 @@ static struct gate gates[256];
 static struct {
     irq_handler handler;
     void *context;
-} lines[IRQ_LINES];
+} lines[LINES];
 
 static void set_gate(unsigned int vector, const char *entry)
 {
