@@ -39,7 +39,7 @@ start:
     mrrc p15, 1, r6, r7, c14 /* the virtual counter */
     adr r9, image_entry      /* where the image is */
 
-    ldr r0, =page_table
+    ldr r0, offset_of_page_table
     add r0, r0, r9
     orr r0, r0, #TABLE_WALKS
     mcr p15, 0, r0, c2, c0, 0 /* TTBR0 */
@@ -61,9 +61,9 @@ start:
     isb
 
     /* Addresses in the image's data count from 0. */
-    ldr r0, =relocations
+    ldr r0, offset_of_relocations
     add r0, r0, r9
-    ldr r1, =relocations_end
+    ldr r1, offset_of_relocations_end
     add r1, r1, r9
 1:  cmp r0, r1
     bhs 2f
@@ -75,25 +75,38 @@ start:
     str r3, [r2, r9]
     b 1b
 
-2:  ldr r0, =bss_start
+2:  ldr r0, offset_of_bss_start
     add r0, r0, r9
-    ldr r1, =bss_end
+    ldr r1, offset_of_bss_end
     add r1, r1, r9
     mov r2, #0
 3:  cmp r0, r1
     strlo r2, [r0], #4
     blo 3b
 
-    ldr r0, =exception_vectors
+    ldr r0, offset_of_exception_vectors
     add r0, r0, r9
     mcr p15, 0, r0, c12, c0, 0 /* VBAR */
-    ldr r0, =stack_top
+    ldr r0, offset_of_stack_top
     add sp, r0, r9
     mov r0, r8
     mov r2, r6
     mov r3, r7
     bl arm_start
     .ltorg
+
+    /* Counted from here, where the linker's addresses count from. */
+    .macro offset of
+offset_of_\of:
+    .word \of - image_entry
+    .endm
+    offset page_table
+    offset relocations
+    offset relocations_end
+    offset bss_start
+    offset bss_end
+    offset exception_vectors
+    offset stack_top
 
     /* Addresses are what they are physically.  RAM begins at 1 GiB, with Xen as on QEMU's
      * machine; Xen's rings lie in two of the MiB below, where QEMU's has nothing of use. */

@@ -6,7 +6,7 @@ PLATFORM_SOURCES := \
 	$(ARM_SOURCES)
 PLATFORM_INCLUDES := arch/arm64 arch/arm drivers platform
 PLATFORM_CFLAGS := -mgeneral-regs-only -mno-outline-atomics -mcmodel=small -fno-pic -fno-pie
-PLATFORM_LDFLAGS := -static -no-pie
+PLATFORM_LDFLAGS := -Wl,--no-warn-rwx-segments -static -no-pie
 PLATFORM_LINK_SCRIPT := boot/arm64.ld
 PLATFORM_IMAGE := bin
 PLATFORM_FINISH := aarch64-linux-gnu-objcopy --output-target=binary
