@@ -18,6 +18,8 @@ TEST_PACKAGES := bind9-dnsutils curl fuse3 iputils-ping knot-dnsutils nginx-ligh
 	libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu libxml2-utils \
 	libmhash2 libvirt-dev pkg-config $(COMPILER_PACKAGES)
 BENCH_PACKAGES := dnsmasq-base dnsperf
+# Emulated boards.
+BOARD_PACKAGES := qemu-system-arm qemu-utils iputils-ping
 
 # Install what is missing of the packages $(1). No service that comes with one is started: systemctl is told that it
 # runs where there is no systemd.
@@ -31,7 +33,7 @@ install = missing=""; for package in $(1); do \
 	        apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
-.PHONY: setup compiled demo test check soak bench bench-xenstore bench-shfs plots clean
+.PHONY: setup compiled demo test hil check soak bench bench-xenstore bench-shfs plots clean
 
 setup: $(VENV)/ready
 
@@ -76,6 +78,11 @@ test: $(VENV)/ready-to-test
 # The same suites at full count. Seeded, and resumable: what passed under this seed is not run again.
 soak: $(VENV)/ready-to-test
 	@$(BIN)/pytest $(addprefix tests/,$(SUITE)) --require-capabilities --full --seed $(SEED) --ledger .soak/$(SEED).json --timeout 7200
+
+# Real Xen on emulated boards: armv7, arm64 and x86. The first run builds their images and boots them, a few minutes each.
+hil: $(VENV)/ready-to-test
+	@$(call install,$(BOARD_PACKAGES))
+	@$(BIN)/pytest tests/hil --require-capabilities
 
 check: setup
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check . && $(BIN)/mypy --no-error-summary && echo "check: clean"

@@ -3,12 +3,15 @@
 A recipe is a folder below images/ with a `recipe.toml` and an executable `build`. What it makes is kept outside the
 checkout, in a folder named after the hash of everything that went into it: the files it reads, the versions of the
 Debian packages it needs, and the keys of the recipes it stands on. A recipe that did not change is never built twice.
+
+One that makes the same for several machines has variants, and a name for each: `dom0@armhf`, `dom0@amd64`.
 """
 
 import fcntl
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
@@ -16,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from jitsu.errors import ArtifactError
 
@@ -33,9 +37,13 @@ def cache_folder() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One recipe.toml. `inputs` are files and folders, `needs` names of recipes, `packages` of Debian packages."""
+    """One recipe.toml. `inputs` are files and folders, `needs` names of recipes, `packages` of Debian packages.
+
+    `variant` is what stands in the name behind the `@`, or nothing.
+    """
 
     name: str
+    variant: str
     folder: Path
     description: str
     inputs: tuple[Path, ...]
@@ -45,24 +53,25 @@ class Recipe:
 
 
 def recipes() -> list[str]:
-    """The names of all recipes."""
-    return sorted(path.parent.name for path in RECIPES.glob("*/recipe.toml"))
+    """The names of all recipes, and of one with variants those. Raises ArtifactError for one that is no TOML."""
+    return [name for path in sorted(RECIPES.glob("*/recipe.toml")) for name in _names(path.parent.name)]
 
 
 def read(name: str) -> Recipe:
     """The recipe of that name. Raises ArtifactError."""
-    folder = RECIPES / name
-    try:
-        data = tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ArtifactError(f"there is no recipe {name}", hint="the recipes are: " + ", ".join(recipes())) from None
-    except tomllib.TOMLDecodeError as error:
-        raise ArtifactError(f"recipe {name} is not TOML: {error}", hint=f"mend {folder}/recipe.toml") from error
+    base, _, variant = name.partition("@")
+    folder = RECIPES / base
+    if not (folder / "recipe.toml").is_file():
+        raise ArtifactError(f"there is no recipe {name}", hint="the recipes are: " + ", ".join(recipes()))
+    if name not in _names(base):
+        raise ArtifactError(f"there is no recipe {name}", hint="it has variants: " + ", ".join(_names(base)))
+    data = _data(base)
     for wanted in ("description", "outputs"):
         if wanted not in data:
             raise ArtifactError(f"recipe {name} has no {wanted}", hint=f"add it to {folder}/recipe.toml")
     return Recipe(
         name=name,
+        variant=variant,
         folder=folder,
         description=data["description"],
         inputs=tuple((folder / path).resolve() for path in data.get("inputs", ["."])),
@@ -75,13 +84,15 @@ def read(name: str) -> Recipe:
 def key(recipe: Recipe) -> str:
     """The hash of everything that goes into the recipe, 16 hexadecimal digits. Raises ArtifactError."""
     digest = sha256()
+    if recipe.variant:
+        digest.update(f"variant {recipe.variant}\n".encode())
     for path in recipe.inputs:
         if not path.exists():
             raise ArtifactError(f"recipe {recipe.name} has no input {path}", hint=f"mend {recipe.folder}/recipe.toml")
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and "__pycache__" not in file.parts:
                 content = sha256(file.read_bytes()).hexdigest()
-                digest.update(f"{file.relative_to(RECIPES)} {os.access(file, os.X_OK)} {content}\n".encode())
+                digest.update(f"{os.path.relpath(file, RECIPES)} {os.access(file, os.X_OK)} {content}\n".encode())
     for package in recipe.packages:
         digest.update(f"{package} {_version(package)}\n".encode())
     for need in recipe.needs:
@@ -96,46 +107,82 @@ def build(name: str, say: Callable[[str], None] = lambda line: None) -> Path:
     Raises ArtifactError with the last lines of the build's output and the path of all of it.
     """
     recipe = read(name)
-    made = cache_folder() / f"{name}-{key(recipe)}"
+    kept = f"{name}-{key(recipe)}"
+    # What it stands on need not be there any more if it is itself.
+    if (cache_folder() / kept).is_dir():
+        return cache_folder() / kept
+    needs = {f"NEED_{_word(need)}": str(build(need, say)) for need in recipe.needs}
+
+    def make(out: Path, work: Path) -> None:
+        say(f"building {name}: {recipe.description}")
+        _build(recipe, out, work, _beside(cache_folder() / kept, ".log"), needs)
+
+    return keep(kept, make)
+
+
+def keep(name: str, make: Callable[[Path, Path], None]) -> Path:
+    """The folder `name` of the cache, made now if it is not there: `make` gets the folder to fill, and one for scratch.
+
+    The name has the hash of all that the content depends on. Two processes that want the same thing make it once, and
+    one that `make` raised for is not there.
+    """
+    made = cache_folder() / name
     if made.is_dir():
         return made
-    needs = {f"NEED_{need.upper().replace('-', '_')}": str(build(need, say)) for need in recipe.needs}
     with _lock(made):
         if not made.is_dir():
-            say(f"building {name}: {recipe.description}")
-            _build(recipe, made, needs)
+            with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=made.parent) as scratch:
+                out, work = Path(scratch, "out"), Path(scratch, "work")
+                out.mkdir()
+                work.mkdir()
+                make(out, work)
+                out.rename(made)
     return made
 
 
-def _build(recipe: Recipe, made: Path, needs: dict[str, str]) -> None:
-    with tempfile.TemporaryDirectory(prefix=f"{recipe.name}-", dir=made.parent) as scratch:
-        out, work, log = Path(scratch, "out"), Path(scratch, "work"), _beside(made, ".log")
-        out.mkdir()
-        work.mkdir()
-        environment = os.environ | needs | {"OUT": str(out), "WORK": str(work)}
-        with log.open("wb") as output:
-            try:
-                ended = subprocess.run(
-                    ["./build"],
-                    cwd=recipe.folder,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    check=False,
-                ).returncode
-            except OSError as error:
-                raise ArtifactError(
-                    f"recipe {recipe.name} cannot be run: {error.strerror}", hint=f"look at {recipe.folder}/build"
-                ) from error
-        if ended != 0:
-            last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it printed nothing"]
-            raise ArtifactError(f"recipe {recipe.name} failed: {last[0]}", hint=f"all it said is in {log}")
-        missing = [output for output in recipe.outputs if not (out / output).exists()]
-        if missing:
-            raise ArtifactError(f"recipe {recipe.name} did not make {missing[0]}", hint=f"all it said is in {log}")
-        out.rename(made)
-        log.unlink()
+def _build(recipe: Recipe, out: Path, work: Path, log: Path, needs: dict[str, str]) -> None:
+    own = {"OUT": str(out), "WORK": str(work), "VARIANT": recipe.variant, "PYTHON": sys.executable}
+    with log.open("wb") as output:
+        try:
+            ended = subprocess.run(
+                ["./build"],
+                cwd=recipe.folder,
+                env=os.environ | needs | own,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+            ).returncode
+        except OSError as error:
+            raise ArtifactError(
+                f"recipe {recipe.name} cannot be run: {error.strerror}", hint=f"look at {recipe.folder}/build"
+            ) from error
+    if ended != 0:
+        last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it printed nothing"]
+        raise ArtifactError(f"recipe {recipe.name} failed: {last[0]}", hint=f"all it said is in {log}")
+    missing = [output for output in recipe.outputs if not (out / output).exists()]
+    if missing:
+        raise ArtifactError(f"recipe {recipe.name} did not make {missing[0]}", hint=f"all it said is in {log}")
+    log.unlink()
+
+
+def _names(base: str) -> list[str]:
+    """What the recipe in that folder is called: one name, or one for each variant."""
+    variants = _data(base).get("variants", ())
+    return [f"{base}@{variant}" for variant in variants] or [base]
+
+
+def _data(base: str) -> dict[str, Any]:
+    path = RECIPES / base / "recipe.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ArtifactError(f"recipe {base} is not TOML: {error}", hint=f"mend {path}") from error
+
+
+def _word(name: str) -> str:
+    """The name as a part of a variable's."""
+    return name.upper().replace("-", "_").replace("@", "_")
 
 
 @contextmanager

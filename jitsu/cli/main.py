@@ -14,6 +14,7 @@ from jitsu import __version__
 from jitsu.errors import JitsuError
 
 _COMMANDS = {
+    "board": ("jitsu.cli.board", "Boards with Xen: images of dom0, and emulated boards that boot here."),
     "completion": ("jitsu.cli.completion", "Print the script with which a shell completes what you type."),
     "config": ("jitsu.cli.config", "Check the configuration, or show what is in effect."),
     "console": ("jitsu.cli.console", "Look at the console of a running guest, and type to it."),

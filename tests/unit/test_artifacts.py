@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jitsu import artifacts
-from jitsu.artifacts import build, cache_folder, key, read, recipes
+from jitsu.artifacts import build, cache_folder, keep, key, read, recipes
 from jitsu.errors import ArtifactError
 
 COUNTED = 'echo "built once more" >> "$COUNT"\necho "$(cat greeting)" > "$OUT/hello.elf"\n'
@@ -323,3 +323,67 @@ def test_the_cache_is_where_one_says_or_below_the_users_cache(monkeypatch: pytes
     assert chosen == tmp_path / "cache"
     assert of_the_desktop == tmp_path / "xdg" / "jitsu"
     assert cache_folder() == tmp_path / "home" / ".cache" / "jitsu"
+
+
+def test_a_recipe_with_variants_is_several(cook: Cook) -> None:
+    cook("dom0", 'echo "$VARIANT" >"$OUT/hello.elf"\n', 'variants = ["armhf", "amd64"]\n')
+    cook("plain")
+
+    assert recipes() == ["dom0@armhf", "dom0@amd64", "plain"]
+    assert key_of("dom0@armhf") != key_of("dom0@amd64")
+    assert [(build(f"dom0@{name}") / "hello.elf").read_text() for name in ("armhf", "amd64")] == ["armhf\n", "amd64\n"]
+
+
+@pytest.mark.parametrize("name", ["dom0", "dom0@", "dom0@sparc", "plain@armhf"])
+def test_a_variant_that_is_none(cook: Cook, name: str) -> None:
+    cook("dom0", more='variants = ["armhf"]\n')
+    cook("plain")
+
+    with pytest.raises(ArtifactError, match=f"there is no recipe {name}$") as caught:
+        read(name)
+
+    assert ("dom0@armhf" if name.startswith("dom0") else "plain") in caught.value.hint
+
+
+def test_what_is_needed_of_a_variant(cook: Cook) -> None:
+    cook("dom0", 'echo "$VARIANT" >"$OUT/hello.elf"\n', 'variants = ["armhf"]\n')
+    cook("disk", 'cp "$NEED_DOM0_ARMHF/hello.elf" "$OUT/"\n', 'needs = ["dom0@armhf"]\n')
+
+    assert (build("disk") / "hello.elf").read_text() == "armhf\n"
+
+
+def test_an_input_may_be_outside_of_the_images(cook: Cook, tmp_path: Path) -> None:
+    (tmp_path / "agent.py").write_text("one")
+    cook(more='inputs = [".", "../../agent.py"]\n')
+    before = key_of("hello")
+
+    (tmp_path / "agent.py").write_text("two")
+
+    assert key_of("hello") != before
+
+
+def test_what_is_no_recipe_is_kept_the_same_way(cache: Path) -> None:
+    def make(out: Path, work: Path) -> None:
+        (work / "scratch").write_text("for a moment")
+        (out / "made").write_text("kept")
+        made.append(out)
+
+    made: list[Path] = []
+
+    folders = [keep("snapshot-0123", make) for _ in range(2)]
+
+    assert folders == [cache / "snapshot-0123"] * 2
+    assert (folders[0] / "made").read_text() == "kept"
+    assert len(made) == 1
+    assert sorted(path.name for path in cache.iterdir()) == ["snapshot-0123", "snapshot-0123.lock"]
+
+
+def test_what_fails_is_not_kept(cache: Path) -> None:
+    def make(out: Path, work: Path) -> None:
+        (out / "half").write_text("")
+        raise ArtifactError("no")
+
+    with pytest.raises(ArtifactError):
+        keep("snapshot-0123", make)
+
+    assert [path.name for path in cache.iterdir()] == ["snapshot-0123.lock"]
