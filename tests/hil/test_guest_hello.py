@@ -5,8 +5,10 @@ import os
 
 import pytest
 
+from boards.definition import read
 from boards.emulator import EmulatedBoard
-from tests.hil.hello_guest import NAME, arguments, ask, await_truth, crash, created
+from boards.snapshots import restored
+from tests.hil.hello_guest import ADDRESS, NAME, arguments, ask, await_truth, crash, created
 
 # An image is built and a board booted the first time.
 pytestmark = pytest.mark.timeout(1800)
@@ -14,6 +16,13 @@ pytestmark = pytest.mark.timeout(1800)
 SEED = "0123456789abcdef" * 4
 CLOCK = 1_795_000_000_000_000_000
 LINES = 2000
+
+# What dom0 itself says to a guest.
+POSTED = """
+import sys, urllib.request
+body = bytes(range(256)) * 200
+print(urllib.request.urlopen(f"http://{sys.argv[1]}/echo", body, timeout=60).read() == body)
+"""
 
 
 def test_it_serves_those_beside_the_board_and_says_so_in_the_store(board: EmulatedBoard) -> None:
@@ -23,6 +32,8 @@ def test_it_serves_those_beside_the_board_and_says_so_in_the_store(board: Emulat
         page = ask(board.lan, "GET", "/")
         echoed = ask(board.lan, "POST", "/echo", body)
         before = json.loads(ask(board.lan, "GET", "/status")[1])
+        # dom0 leaves it to the guest to do without checksums.
+        from_dom0 = board.check("python3", "-c", POSTED, ADDRESS)
         slow = ask(board.lan, "GET", "/slow?ms=1500")
         after = json.loads(ask(board.lan, "GET", "/status")[1])
         said = guest.node("ready")
@@ -30,10 +41,17 @@ def test_it_serves_those_beside_the_board_and_says_so_in_the_store(board: Emulat
     assert page[0] == 200
     assert NAME.encode() in page[1]
     assert echoed == (200, body)
+    assert from_dom0.strip() == "True"
     assert slow[0] == 200
     # By its own clock, which goes as fast as the wait that it measures.
     assert 1_500_000 <= after["uptime_us"] - before["uptime_us"] < 60_000_000
     assert said == f"{NAME} {after['boot_us']['ready']}"
+
+
+def test_the_other_xenstored_will_do() -> None:
+    with restored(read("qemu-virt-armv7"), "oxenstored") as board, created(board) as guest:
+        guest.await_ready()
+        assert ask(board.lan, "GET", "/")[0] == 200
 
 
 def test_it_is_told_everything_by_the_store_alone(board: EmulatedBoard) -> None:
