@@ -5,9 +5,7 @@ import os
 
 import pytest
 
-from boards.definition import read
 from boards.emulator import EmulatedBoard
-from boards.snapshots import restored
 from tests.hil.hello_guest import ADDRESS, NAME, arguments, ask, await_truth, crash, created
 
 # An image is built and a board booted the first time.
@@ -46,12 +44,6 @@ def test_it_serves_those_beside_the_board_and_says_so_in_the_store(board: Emulat
     # By its own clock, which goes as fast as the wait that it measures.
     assert 1_500_000 <= after["uptime_us"] - before["uptime_us"] < 60_000_000
     assert said == f"{NAME} {after['boot_us']['ready']}"
-
-
-def test_the_other_xenstored_will_do() -> None:
-    with restored(read("qemu-virt-armv7"), "oxenstored") as board, created(board) as guest:
-        guest.await_ready()
-        assert ask(board.lan, "GET", "/")[0] == 200
 
 
 def test_it_is_told_everything_by_the_store_alone(board: EmulatedBoard) -> None:

@@ -8,7 +8,7 @@
 #define FLAGS_4K_PAGES 2
 
 #define MAIR 0xff00 /* 0: device, nGnRnE; 1: memory, cached, write-back, both allocate */
-#define TCR 0x200803519 /* addresses of 39 bits (32 GiB of them physical: 36), 4 KiB, cached shared walks; no upper half */
+#define TCR 0x200803519 /* addresses of 39 bits, physical ones of 40; pages of 4 KiB; walks are cached; no upper half */
 #define SCTLR_SET 0x1005   /* instruction cache, data cache, MMU */
 #define SCTLR_CLEAR 0x8000a /* WXN, SA, A */
 

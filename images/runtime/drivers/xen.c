@@ -64,6 +64,8 @@ void xen_event_watch(uint32_t port)
         panic("event channel %u is one too many", port);
     watched[watched_count++] = port;
     __atomic_fetch_and(&xen_shared.mask[port / 64], ~(1ULL << port % 64), __ATOMIC_SEQ_CST);
+    /* One that was pending while masked raised nothing, and none behind it would. */
+    __atomic_fetch_and(&xen_shared.pending[port / 64], ~(1ULL << port % 64), __ATOMIC_SEQ_CST);
 }
 
 void xen_event_send(uint32_t port)

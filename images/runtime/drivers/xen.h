@@ -32,7 +32,7 @@ _Noreturn void xen_shutdown(uint32_t reason);
 /* Makes a port that the other domain can bind to. */
 uint32_t xen_event_open(uint16_t remote);
 
-/* What arrives on this port ends irq_wait(), one way or the other:
+/* What arrives on this port from now on ends irq_wait(), one way or the other:
  * - to sleep is to ask Xen for an event (xen_event_wait), or
  * - events raise an interrupt, whose handler is xen_event_take(). */
 void xen_event_watch(uint32_t port);

@@ -1,5 +1,5 @@
-/* The frontend of Xen's network device (xen/include/public/io/netif.h): one queue, no
- * offloads, every frame in one page.  The backend copies frames into pages that it was
+/* The frontend of Xen's network device (xen/include/public/io/netif.h): one queue,
+ * every frame in one page; checksums of arriving frames are left to the host.  The backend copies frames into pages that it was
  * granted, and the same pages serve as long as the guest lives. */
 #include "xen_net.h"
 
@@ -46,6 +46,9 @@ struct receive_response {
     int16_t status; /* bytes, or below 0 an error */
 };
 
+/* The backend has looked at the checksum, or there is none: the frame has never been on a wire. */
+#define RECEIVE_VALIDATED 1
+#define RECEIVE_BLANK 2
 /* The frame goes on in the next entry, or the next entry is no frame: neither was agreed to. */
 #define RECEIVE_MORE 4
 #define RECEIVE_EXTRA 8
@@ -106,7 +109,7 @@ static void offer_buffer(uint16_t id)
     *request = (struct receive_request){.id = id, .grant = net.receive_grants[id]};
 }
 
-static bool poll(struct netdev *netdev, void (*receive)(const void *frame, size_t length))
+static bool poll(struct netdev *netdev, netdev_receive receive)
 {
     unsigned int count = 0;
 
@@ -121,7 +124,8 @@ static bool poll(struct netdev *netdev, void (*receive)(const void *frame, size_
             panic("netfront: the backend returned receive buffer %u", response.id);
         if (response.status > 0 && response.offset + response.status <= XEN_PAGE &&
             (response.flags & (RECEIVE_MORE | RECEIVE_EXTRA)) == 0)
-            receive(net.receive_pages + (size_t)response.id * XEN_PAGE + response.offset, (size_t)response.status);
+            receive(net.receive_pages + (size_t)response.id * XEN_PAGE + response.offset, (size_t)response.status,
+                    (response.flags & (RECEIVE_VALIDATED | RECEIVE_BLANK)) != 0);
         offer_buffer(response.id);
         count++;
     }
@@ -165,8 +169,8 @@ static void offer(struct xen_frontend *frontend)
     xen_frontend_say(frontend, "event-channel", net.event);
     xen_frontend_say(frontend, "request-rx-copy", 1);
     xen_frontend_say(frontend, "feature-rx-notify", 1);
-    /* Frames come with complete checksums. */
-    xen_frontend_say(frontend, "feature-no-csum-offload", 1);
+    /* Checksums may be missing, over IPv4 unless something else is said, and over IPv6: */
+    xen_frontend_say(frontend, "feature-ipv6-csum-offload", 1);
 }
 
 static void mac_told(struct xenstore_node *node, const char *value, size_t length)
