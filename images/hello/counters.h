@@ -2,13 +2,10 @@
 #ifndef COUNTERS_H
 #define COUNTERS_H
 
-#include <stdint.h>
-
 struct counters {
-    uint64_t accepted, refused, timed_out;  /* connections */
-    uint64_t open;                          /* connections now */
-    uint64_t requests;                      /* answered, with any status */
-    uint64_t ok, client_errors, server_errors; /* 2xx, 4xx, 5xx */
+    unsigned long long accepted, refused, timed_out;           /* connections */
+    unsigned long long open;                                   /* connections now */
+    unsigned long long requests, ok, client_errors, server_errors; /* answered: with any status, 2xx, 4xx, 5xx */
 };
 
 extern struct counters counters;

@@ -94,9 +94,9 @@ static void answer_root(struct page *page)
                         name, name));
 }
 
-static unsigned long microseconds(uint64_t time)
+static unsigned long long microseconds(uint64_t time)
 {
-    return (unsigned long)(time / CLOCK_US);
+    return time / CLOCK_US;
 }
 
 static void answer_status(struct page *page)
@@ -106,12 +106,13 @@ static void answer_status(struct page *page)
     respond_text(
         page, "application/json",
         format(page->text, sizeof page->text,
-               "{\"name\": \"%s\", \"boot_id\": \"%016lx%016lx\", \"token\": \"%016lx\",\n"
-               " \"uptime_us\": %lu, \"unix_us\": %lu,\n"
-               " \"boot_us\": {\"entry\": %lu, \"devices\": %lu, \"network\": %lu, \"ready\": %lu},\n"
-               " \"connections\": {\"open\": %lu, \"accepted\": %lu, \"refused\": %lu, \"timed_out\": %lu},\n"
-               " \"requests\": {\"answered\": %lu, \"ok\": %lu, \"client_errors\": %lu, \"server_errors\": %lu}}\n",
-               runtime_config()->name, boot_id[0], boot_id[1], random_u64(), microseconds(clock_now()),
+               "{\"name\": \"%s\", \"boot_id\": \"%016llx%016llx\", \"token\": \"%016llx\",\n"
+               " \"uptime_us\": %llu, \"unix_us\": %llu,\n"
+               " \"boot_us\": {\"entry\": %llu, \"devices\": %llu, \"network\": %llu, \"ready\": %llu},\n"
+               " \"connections\": {\"open\": %llu, \"accepted\": %llu, \"refused\": %llu, \"timed_out\": %llu},\n"
+               " \"requests\": {\"answered\": %llu, \"ok\": %llu, \"client_errors\": %llu, \"server_errors\": %llu}}\n",
+               runtime_config()->name, (unsigned long long)boot_id[0],
+               (unsigned long long)boot_id[1], (unsigned long long)random_u64(), microseconds(clock_now()),
                microseconds(wall_clock_now()),
                microseconds(times->entry), microseconds(times->devices), microseconds(times->network),
                microseconds(times->ready), counters.open, counters.accepted, counters.refused, counters.timed_out,

@@ -73,6 +73,7 @@ gdt_pointer:
     /* Identity map of the first GiB (RAM) and of the fourth (device windows
      * and the APICs), in 2 MiB pages. */
     .data
+    .globl page_directory_devices
     .balign 4096
 page_map:
     .quad page_directory_pointers + PAGE_TABLE
@@ -94,7 +95,7 @@ page_directory_devices:
     .set page, page + 0x200000
     .endr
 
-    .section .noinit, "aw", @nobits
+    .section .noinit.stack, "aw", @nobits
     .balign 16
     .skip STACK_SIZE
 stack_top:

@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "runtime.h"
+#include "x86_64.h"
 
 #define START_MAGIC 0x336ec578 /* "xEn3" with the top bit of the E set */
 #define MEMORY_MAP_SINCE 1     /* version of the structure that brought the memory map */
@@ -54,5 +55,6 @@ void pvh_start(const struct hvm_start_info *info)
         if (info->version >= MEMORY_MAP_SINCE && info->memory_map != 0)
             boot.ram_end = end_of_image_ram(info);
     }
+    platform_choose();
     runtime_start(&boot);
 }

@@ -3,8 +3,8 @@
 #include <stdint.h>
 
 #include "clock.h"
-#include "console.h"
 #include "cpu.h"
+#include "uart16550.h"
 
 #define UART 0x3f8
 #define UART_DATA (UART + 0)
@@ -23,7 +23,7 @@
  * lost. */
 #define PATIENCE (1ULL << 31)
 
-void console_init(void)
+void uart16550_start(void)
 {
     out8(UART_INTERRUPT_ENABLE, 0);
     out8(UART_LINE_CONTROL, LINE_8N1);
@@ -47,7 +47,7 @@ static bool has_room(void)
     return false;
 }
 
-void console_write(const char *text, size_t length)
+void uart16550_write(const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
         /* The FIFO takes a burst: asking once for each saves half the exits. */

@@ -49,7 +49,7 @@ static void set(const struct virtio_device *device, unsigned int reg, uint32_t v
 static void set_address(const struct virtio_device *device, unsigned int reg, uintptr_t address)
 {
     set(device, reg, (uint32_t)address);
-    set(device, reg + 4, (uint32_t)(address >> 32));
+    set(device, reg + 4, (uint32_t)((uint64_t)address >> 32));
 }
 
 bool virtio_slot_exists(uintptr_t base)

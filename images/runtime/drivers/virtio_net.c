@@ -60,7 +60,7 @@ static void transmit(struct netdev *netdev, size_t length)
     virtqueue_kick(&net.transmit);
 }
 
-static bool poll(struct netdev *netdev, void (*receive)(const void *frame, size_t length))
+static bool poll(struct netdev *netdev, netdev_receive receive)
 {
     uint16_t id;
     uint32_t length;
@@ -70,7 +70,7 @@ static bool poll(struct netdev *netdev, void (*receive)(const void *frame, size_
     /* At most one ring's worth: a flood must not starve the timers. */
     while (count < BUFFERS && virtqueue_take(&net.receive, &id, &length)) {
         if (length > net.header_size && length <= BUFFER_SIZE)
-            receive(receive_buffers[id] + net.header_size, length - net.header_size);
+            receive(receive_buffers[id] + net.header_size, length - net.header_size, false);
         virtqueue_offer(&net.receive, id);
         count++;
     }

@@ -4,16 +4,13 @@
 #ifndef IRQ_H
 #define IRQ_H
 
-#include <stdbool.h>
-
-#define IRQ_LINES 48 /* global interrupt numbers 0..47: two I/O APICs of 24 pins */
-
 typedef void (*irq_handler)(void *context);
 
 void irq_init(void);
 
-/* Routes a device's interrupt to a handler and unmasks it.  The handler has to
- * quieten the device: lines are level triggered. */
+/* Routes a device's interrupt to a handler and unmasks it.  Lines are numbered as the
+ * architecture's controllers do it.  The handler has to quieten the device: lines are level
+ * triggered. */
 void irq_attach(unsigned int line, irq_handler handler, void *context);
 
 /* Sleeps until an interrupt has been handled.  One that was raised since the

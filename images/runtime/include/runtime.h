@@ -27,13 +27,6 @@ _Noreturn void runtime_start(const struct boot_info *boot);
 const struct guest_config *runtime_config(void);
 const struct boot_times *runtime_boot_times(void);
 
-/* Implemented by platform/: finds the devices and starts their drivers. */
-void platform_start_devices(void);
-
-/* Gives the drivers a chance to look at their devices outside the network;
- * called in every turn of the main loop.  Returns false if there was nothing. */
-bool platform_poll(void);
-
 /* Implemented by the application: runs once the network is up, begins to
  * listen, and returns.  From then on it lives in callbacks of the IP stack. */
 void app_start(void);

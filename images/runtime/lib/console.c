@@ -3,8 +3,14 @@
 #include <stdarg.h>
 
 #include "format.h"
+#include "platform.h"
 
 #define LINE_SIZE 256
+
+void console_write(const char *text, size_t length)
+{
+    platform->console_write(text, length);
+}
 
 void console_print(const char *fmt, ...)
 {

@@ -31,7 +31,9 @@ static void put_number(struct writer *w, uint64_t value, unsigned int base, unsi
 
 static uint64_t next_unsigned(va_list *args, unsigned int longs)
 {
-    return longs > 0 ? va_arg(*args, unsigned long) : va_arg(*args, unsigned int);
+    if (longs == 2)
+        return va_arg(*args, unsigned long long);
+    return longs == 1 ? va_arg(*args, unsigned long) : va_arg(*args, unsigned int);
 }
 
 size_t format_va(char *out, size_t size, const char *fmt, va_list outer)
@@ -66,7 +68,7 @@ size_t format_va(char *out, size_t size, const char *fmt, va_list outer)
             put(&w, (char)va_arg(args, int));
             break;
         case 'd': {
-            int64_t value = longs > 0 ? va_arg(args, long) : va_arg(args, int);
+            int64_t value = longs == 2 ? va_arg(args, long long) : longs == 1 ? va_arg(args, long) : va_arg(args, int);
             if (value < 0)
                 put(&w, '-');
             put_number(&w, value < 0 ? -(uint64_t)value : (uint64_t)value, 10, width, pad);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define ALIGNMENT 16
+#define PAGE 4096
 #define STEPS 4 /* classes for each doubling: at most a fifth of a block is waste */
 #define SMALLEST_LOG 5
 #define LARGEST_LOG 20
@@ -18,8 +19,8 @@
 
 /* What lies before and, while it is free, in a block. */
 struct block {
-    size_t class;
-    size_t padding;
+    uint64_t class;
+    uint64_t padding;
     struct block *next; /* the user's memory begins here */
 };
 
@@ -43,7 +44,7 @@ static size_t class_of(size_t size, size_t *block_size)
         *block_size = 1UL << SMALLEST_LOG;
         return 0;
     }
-    const unsigned int log = 63 - (unsigned int)__builtin_clzl(size - 1);
+    const unsigned int log = 8 * sizeof(long) - 1 - (unsigned int)__builtin_clzl(size - 1);
     const size_t step = (1UL << log) / STEPS;
     const size_t steps = (size - 1) / step + 1; /* STEPS + 1 .. 2 * STEPS */
     *block_size = steps * step;
@@ -69,6 +70,16 @@ void *heap_allocate(size_t size)
         unused += block_size;
     }
     return &block->next;
+}
+
+void *heap_take_pages(size_t count)
+{
+    const uintptr_t start = (unused + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+
+    if (start > limit || count > (limit - start) / PAGE)
+        return NULL;
+    unused = start + count * PAGE;
+    return (void *)start;
 }
 
 void *heap_allocate_zeroed(size_t count, size_t size)

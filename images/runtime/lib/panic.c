@@ -5,6 +5,7 @@
 
 #include "console.h"
 #include "format.h"
+#include "platform.h"
 
 #define MESSAGE_SIZE 256
 
@@ -20,4 +21,14 @@ void panic(const char *fmt, ...)
     console_write(message, length);
     console_write("\n", 1);
     machine_die();
+}
+
+void machine_die(void)
+{
+    platform->end(true);
+}
+
+void machine_off(void)
+{
+    platform->end(false);
 }

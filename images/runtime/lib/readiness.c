@@ -44,10 +44,10 @@ static struct xenstore_node ready_node = {.path = "data/jitsu/ready", .told = re
 
 static size_t compose(void)
 {
-    size_t length = format(line, sizeof line, READY "%s %lu", name, (unsigned long)(reached / CLOCK_US));
+    size_t length = format(line, sizeof line, READY "%s %llu", name, (unsigned long long)(reached / CLOCK_US));
 
     if (woken.clock != 0)
-        length += format(line + length, sizeof line - length, " %lu", (unsigned long)woken.clock);
+        length += format(line + length, sizeof line - length, " %llu", (unsigned long long)woken.clock);
     line[length++] = '\n';
     return length;
 }
@@ -76,11 +76,10 @@ static void wake_up(const struct wake *wake)
     say_ready();
 }
 
-/* This machine has no power switch to turn off; to reset it ends the VM. */
 static _Noreturn void stop(void)
 {
     console_print("%s: stopping, as asked\n", name != NULL ? name : "guest");
-    machine_die();
+    machine_off();
 }
 
 static void take_line(void)

@@ -9,6 +9,7 @@
 #include "irq.h"
 #include "network.h"
 #include "panic.h"
+#include "platform.h"
 #include "readiness.h"
 #include "store_config.h"
 
@@ -58,7 +59,7 @@ static _Noreturn void serve(void)
     for (;;) {
         bool busy = network_poll();
 
-        busy |= platform_poll();
+        busy |= platform->poll();
         if (busy)
             continue;
         if (!announced) {
@@ -100,7 +101,7 @@ void runtime_start(const struct boot_info *boot)
 {
     struct boot_times ticks = {.entry = clock_ticks()};
 
-    console_init();
+    platform->console_start();
     irq_init();
     clock_init();
     /* Before anything is taken from the heap: what the boot path describes may
@@ -111,7 +112,7 @@ void runtime_start(const struct boot_info *boot)
     start_heap(boot->ram_end != 0 ? boot->ram_end : RAM_ASSUMED);
 
     readiness_register();
-    platform_start_devices();
+    platform->start_devices();
     entropy_init();
     ticks.devices = clock_ticks();
     configure();
@@ -120,7 +121,7 @@ void runtime_start(const struct boot_info *boot)
     app_start();
     ticks.ready = clock_ticks();
     note_boot_times(&ticks);
-    while (platform_poll()) /* the ports' handshake, as far as the host has answered already */
+    while (platform->poll()) /* the ports' handshake, as far as the host has answered already */
         ;
     readiness_reached(&config, times.ready);
     serve();

@@ -4,7 +4,7 @@
 
 #include "clock.h"
 #include "irq.h"
-#include "runtime.h"
+#include "platform.h"
 #include "xenstore.h"
 
 #define FOLDER "data/jitsu/config/"
@@ -45,7 +45,7 @@ const char *store_config_get(struct guest_config *config)
     ask();
     const uint64_t patience = clock_now() + PORT_PATIENCE;
     while (expected > 0 && (xenstore_offered() || clock_now() < patience)) {
-        if (platform_poll())
+        if (platform->poll())
             continue;
         clock_wake_at(clock_now() + (xenstore_offered() ? TURN : PORT_PATIENCE));
         irq_wait();

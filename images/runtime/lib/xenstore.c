@@ -75,6 +75,8 @@ static void collect(void)
             node->request = request(node->value != NULL ? WRITE : READ, node->path, node->value, node->value_length);
             node->due = node->request == 0;
         }
+        if (node->due) /* in this order: who reads a later node may rely on an earlier one */
+            break;
     }
 }
 

@@ -15,6 +15,8 @@
 
 #include <string.h>
 
+#define CHECKS_IF_VOUCHED (NETIF_CHECKSUM_ENABLE_ALL & ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP))
+
 static struct netif interface;
 static ip6_addr_t gateway6;
 
@@ -41,7 +43,7 @@ static err_t send_frame(struct netif *netif, struct pbuf *packet)
 
 /* Copies an arrived frame, so that the device has its buffer back at once.  An
  * empty pool makes lwIP give up its out-of-order segments. */
-static void receive_frame(const void *frame, size_t length)
+static void receive_frame(const void *frame, size_t length, bool vouched)
 {
     if (length > NETDEV_FRAME_MAX)
         return;
@@ -50,6 +52,7 @@ static void receive_frame(const void *frame, size_t length)
         return;
     pbuf_take(packet, frame, (u16_t)length);
     neighbour_learn(&interface, packet);
+    NETIF_SET_CHECKSUM_CTRL(&interface, vouched ? CHECKS_IF_VOUCHED : NETIF_CHECKSUM_ENABLE_ALL);
     if (interface.input(packet, &interface) != ERR_OK)
         pbuf_free(packet);
 }

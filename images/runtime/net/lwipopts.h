@@ -87,7 +87,8 @@
 #define MEMP_NUM_UDP_PCB 2
 #define LWIP_UDPLITE 0
 
-/* --- checksums: made and verified in software ----------------------------- */
+/* --- checksums: made and verified in software, unless the host vouches for them ---- */
+#define LWIP_CHECKSUM_CTRL_PER_NETIF 1
 #define CHECKSUM_GEN_IP 1
 #define CHECKSUM_GEN_TCP 1
 #define CHECKSUM_GEN_UDP 1

@@ -1,7 +1,10 @@
 /* QEMU's microvm machine: its virtio-mmio slots lie at fixed addresses, so no
  * device tree, ACPI or command line is needed to find them (QEMU's
  * include/hw/i386/microvm.h and hw/i386/microvm.c). */
-#include "runtime.h"
+#include "qemu_microvm.h"
+
+#include "cpu.h"
+#include "uart16550.h"
 #include "virtio.h"
 #include "virtio_net.h"
 #include "virtio_rng.h"
@@ -17,7 +20,7 @@
 #define FIRST_LINE_FEW 5
 #define FIRST_LINE_MANY 24
 
-void platform_start_devices(void)
+static void start_devices(void)
 {
     const bool many = virtio_slot_exists(SLOTS_BASE + SLOTS_FEW * SLOT_SIZE);
     const unsigned int slots = many ? SLOTS_MANY : SLOTS_FEW;
@@ -42,7 +45,17 @@ void platform_start_devices(void)
     }
 }
 
-bool platform_poll(void)
+/* There is no power switch: to reset the machine ends the VM. */
+static _Noreturn void end(bool crashed)
 {
-    return virtio_serial_poll();
+    (void)crashed;
+    cpu_shut_down();
 }
+
+const struct platform qemu_microvm = {
+    .console_start = uart16550_start,
+    .console_write = uart16550_write,
+    .start_devices = start_devices,
+    .poll = virtio_serial_poll,
+    .end = end,
+};

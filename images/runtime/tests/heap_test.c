@@ -1,6 +1,6 @@
 /* Random allocations in a small region: blocks are aligned, inside the region,
  * do not overlap, and what is freed can be had again.  With an argument: each
- * size class. */
+ * size class, or pages. */
 #include "heap.h"
 
 #include <assert.h>
@@ -43,6 +43,19 @@ static void check_classes(void)
     free(region);
 }
 
+/* Pages lie between blocks, as many as there is room for. */
+static void check_pages(void)
+{
+    uint8_t *region = aligned_alloc(4096, 16 * 4096);
+
+    heap_init((uintptr_t)region + 3, (uintptr_t)region + 16 * 4096);
+    uint8_t *block = heap_allocate(100), *pages = heap_take_pages(2), *behind = heap_allocate(100);
+    assert(pages == region + 4096 && block + 100 <= pages && pages + 2 * 4096 <= behind);
+    assert(heap_take_pages(13) == NULL && heap_take_pages(SIZE_MAX) == NULL);
+    assert(heap_take_pages(12) == region + 4 * 4096 && heap_take_pages(1) == NULL);
+    free(region);
+}
+
 static void check_random(void)
 {
     uint8_t *region = malloc(REGION);
@@ -82,9 +95,10 @@ static void check_random(void)
 
 int main(int argc, char **argv)
 {
-    (void)argv;
     /* One process has one heap: each check is a process of its own. */
-    if (argc > 1)
+    if (argc > 1 && strcmp(argv[1], "pages") == 0)
+        check_pages();
+    else if (argc > 1)
         check_classes();
     else
         check_random();

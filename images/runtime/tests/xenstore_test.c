@@ -417,6 +417,26 @@ static void is_sent_in_pieces(void)
     assert(reads == 32);
 }
 
+/* The second does not fit into the first one's piece.  The third would, but who reads it may
+ * rely on the second. */
+static void writes_in_turn(void)
+{
+    static const char value[500] = "value";
+    static struct xenstore_node first = {.path = "data/1"}, second = {.path = "data/2"}, third = {.path = "data/3"};
+    struct message message;
+    char order[4] = "";
+
+    port->host_open = false;
+    xenstore_write(&first, value, sizeof value);
+    xenstore_write(&second, value, sizeof value);
+    xenstore_write(&third, value, 1);
+    opens();
+    while (next_message(&message))
+        if (message.header.type == WRITE && strncmp(message.payload, "data/", 5) == 0 && message.payload[6] == '\0')
+            strncat(order, message.payload + 5, 1);
+    assert(strcmp(order, "123") == 0);
+}
+
 int main(int argc, char **argv)
 {
     const int seconds = argc > 1 ? atoi(argv[1]) : 1;
@@ -435,6 +455,7 @@ int main(int argc, char **argv)
     is_deaf_to_nonsense();
     survives(20000 * (unsigned int)seconds);
     is_sent_in_pieces();
+    writes_in_turn();
     puts("xenstore_test: ok");
     return 0;
 }

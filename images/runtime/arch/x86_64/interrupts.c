@@ -2,16 +2,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "clock_alarm.h"
+#include "cpu.h"
 #include "irq.h"
 #include "lapic.h"
 #include "panic.h"
+#include "timer.h"
 #include "vectors.h"
 
 /* I/O APIC (Intel 82093AA): an index register and a window on what it selects. */
 #define IOAPIC_FIRST 0xfec00000UL
 #define IOAPIC_SECOND 0xfec10000UL
 #define IOAPIC_PINS 24
+#define LINES (2 * IOAPIC_PINS)
 #define IOAPIC_INDEX 0x00
 #define IOAPIC_WINDOW 0x10
 #define IOAPIC_REDIRECTION(pin) (0x10 + 2 * (pin))
@@ -51,7 +53,7 @@ static struct gate gates[256];
 static struct {
     irq_handler handler;
     void *context;
-} lines[IRQ_LINES];
+} lines[LINES];
 
 static void set_gate(unsigned int vector, const char *entry)
 {
@@ -99,13 +101,6 @@ void irq_attach(unsigned int line, irq_handler handler, void *context)
     mmio_write32(ioapic + IOAPIC_WINDOW, IOAPIC_LEVEL | (VECTOR_LINES + line));
 }
 
-void irq_wait(void)
-{
-    /* sti holds interrupts off for one more instruction, so none can slip in
-     * between it and hlt and leave us asleep. */
-    __asm__ volatile("sti; hlt; cli" : : : "memory");
-}
-
 void interrupt_dispatch(const struct interrupt_frame *frame)
 {
     if (frame->vector < EXCEPTIONS) {
@@ -116,7 +111,7 @@ void interrupt_dispatch(const struct interrupt_frame *frame)
               fault_address);
     }
     if (frame->vector == VECTOR_TIMER) {
-        clock_alarm_rang();
+        lapic_timer_rang();
     } else {
         const unsigned int line = (unsigned int)frame->vector - VECTOR_LINES;
 
@@ -126,7 +121,7 @@ void interrupt_dispatch(const struct interrupt_frame *frame)
     lapic_write(LAPIC_EOI, 0);
 }
 
-void machine_die(void)
+void cpu_shut_down(void)
 {
     /* With no interrupt table an exception cannot be delivered, nor can the
      * double fault that follows: the CPU shuts down. */

@@ -1,6 +1,7 @@
 /* RDRAND: the hardware's generator, or on an emulated CPU the host's. */
 #include <stdint.h>
 
+#include "cpu.h"
 #include "entropy.h"
 
 #define CPUID_1_ECX_RDRAND (1U << 30)
@@ -20,11 +21,9 @@ static bool rdrand(uint64_t *value)
 
 bool entropy_from_cpu(void *out, size_t length)
 {
-    uint32_t eax = 1, ebx, ecx = 0, edx;
     uint8_t *bytes = out;
 
-    __asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-    if ((ecx & CPUID_1_ECX_RDRAND) == 0)
+    if ((cpuid(1).ecx & CPUID_1_ECX_RDRAND) == 0)
         return false;
     while (length > 0) {
         uint64_t value;
