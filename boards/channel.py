@@ -20,7 +20,7 @@ from typing import Any
 
 from jitsu.errors import DomainError
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds that a command has, unless the caller says otherwise."""
 
 _GRACE = 60.0

@@ -193,10 +193,9 @@ def test_jitsu_of_this_checkout_runs_in_dom0(board: EmulatedBoard) -> None:
     board.install_jitsu()
 
     assert board.check("jitsu", "--version").startswith("jitsu, version ")
-    # All that it imports is there, and nothing is compiled at each start.
-    board.check(
-        "python3", "-c", "import jitsu.daemon.serve, jitsu.cli.top, dns, dnslib, pyroute2, rich, h11, _cffi_backend"
-    )
+    # All that it imports is there. How long that takes is for others to measure.
+    modules = "jitsu.daemon.serve, jitsu.cli.top, dns, dnslib, pyroute2, rich, h11, _cffi_backend"
+    board.check("python3", "-c", f"import {modules}", timeout=900)
     assert board.check("find", "/opt/jitsu", "-name", "*.pyc") != ""
 
 
