@@ -1,0 +1,292 @@
+"""The native driver of Xen: domains built by our own code, with no other toolstack between.
+
+A domain's handle is Xen's number of it. Whose it is stands beside its nodes in the XenStore, and its uuid begins with a
+mark of the instance: so a daemon that comes after one that was killed finds all of them, also those that were not
+finished. That a domain ended is told by the store's daemon (@releaseDomain), and Xen says why.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from jitsu.domains.driver import Capabilities, Domain, DomainEvent, DomainSpec, Ending, Happening, Listener
+from jitsu.domains.guest_text import printable
+from jitsu.domains.readiness import LONGEST_WORD, Wake
+from jitsu.domains.ready_watches import ReadyWatches
+from jitsu.domains.xen_bindings import Xen, load
+from jitsu.domains.xen_build import Plug, XenBuilder
+from jitsu.domains.xen_keys import HOMES, Identity, identity_of, places, resting_of, shutdown_of, told_of
+from jitsu.domains.xen_shell import Seen, State, kind_of, look, mark_of, seen
+from jitsu.errors import DomainError, HostError, JitsuError
+from jitsu.network.arrivals import Arrivals
+from jitsu.network.netlink import Netlink
+from jitsu.trace import Trace, Traces
+from jitsu.xenstore import request
+from jitsu.xenstore.client import StoreClient
+from jitsu.xenstore.link import StoreUnreachable
+from jitsu.xenstore.wire import StoreError, Type
+
+log = logging.getLogger(__name__)
+
+_MOST_DOMAINS = 1024
+"""Listed at once."""
+
+
+@dataclass(slots=True)
+class _Guest:
+    """A domain that is ours. `over` is done when it has ended by itself."""
+
+    domain: Domain
+    uuid: str
+    over: "asyncio.Future[None]"
+    ready: bool = False
+    clock: bytes = b""
+    """Of the wake whose answer is waited for."""
+    dismissed: bool = False
+
+    @property
+    def number(self) -> int:
+        return self.domain.handle
+
+
+class XenDriver:
+    """Builds domains on Xen. Implements `Driver`; made by `open`, on the event loop.
+
+    `instance` tells this host's daemons apart. `plug` puts dom0's end of a guest's interface into the bridge. `store`
+    is where the machine's XenStore listens. `traces` takes how long each domain took to build, stage by stage.
+    """
+
+    def __init__(
+        self, instance: str, listener: Listener, plug: Plug, traces: Traces, *, store: Path | None = None
+    ) -> None:
+        """Raises `HostError` where the libraries are missing."""
+        load()
+        self._instance = instance
+        self._listener = listener
+        self._plug = plug
+        self._traces = traces
+        self._path = store
+        self._machine = os.uname().machine
+        self._guests: dict[int, _Guest] = {}
+        self._ready = ReadyWatches()
+        self._netlink = Netlink()
+
+    async def open(self) -> None:
+        """Connect to the XenStore and to Xen. Raises `HostError` and `StoreUnreachable`."""
+        self._store = await StoreClient.connect(self._path)
+        self._arrivals = Arrivals(self._netlink)
+        self._builder = XenBuilder(self._instance, self._store, self._arrivals, self._plug)
+        try:
+            await self._builder.xen(lambda xen: seen(xen, 0))
+            for place in places():
+                await self._store.mkdir(place)
+            self._releases = await self._store.watch("@releaseDomain")
+        except JitsuError as error:
+            await self.close()
+            raise HostError(error.message, hint=error.hint) from None
+        self._ready.connect(self._store)
+        self._listening = asyncio.create_task(self._hear_ends())
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(name="xen", accelerator="xen", pause=True, snapshot=False)
+
+    def check(self, spec: DomainSpec) -> None:
+        kind_of(spec, self._machine)
+
+    async def prepare(self, spec: DomainSpec, taps: Sequence[int]) -> Domain:
+        return await self._build(spec, run=False)
+
+    async def launch(self, spec: DomainSpec, taps: Sequence[int]) -> Domain:
+        return await self._build(spec, run=True)
+
+    async def resume(self, domain: Domain) -> None:
+        guest = self._guest(domain)
+        with suppress(StoreError):
+            await self._store.rm(resting_of(guest.number))
+        if guest.ready:
+            await self._wake(guest)
+        await self._builder.xen(lambda xen: xen.call("xc_domain_unpause", guest.number))
+
+    async def pause(self, domain: Domain) -> None:
+        guest = self._guest(domain)
+        await self._store.write(resting_of(guest.number), b"")
+        await self._builder.xen(lambda xen: xen.call("xc_domain_pause", guest.number))
+
+    def saver(self) -> None:
+        """None: Xen's saved states belong to one domain."""
+
+    async def destroy(self, domain: Domain, patience: float = 0.0) -> Ending:
+        guest = self._guests.get(domain.domid)
+        if guest is None or guest.domain.handle != domain.handle:
+            return Ending.ENDED
+        guest.dismissed = True
+        asked = patience > 0 and await self._asked(guest, patience)
+        await self._finish(guest)
+        return Ending.SHUT_DOWN if asked else Ending.ENDED
+
+    async def adopt(self) -> list[Domain]:
+        there = await self._builder.xen(_everything)
+        mark = mark_of(self._instance).hex()
+        ours = {each.number: each for each in there if each.uuid.startswith(mark)}
+        identities = await self._identities()
+        known = {guest.uuid for guest in self._guests.values()}
+        adopted = []
+        for number, each in ours.items():
+            identity = identities.pop(number, None)
+            if each.uuid in known:
+                continue
+            if identity is not None and identity.uuid == each.uuid and await self._may_go_on(each):
+                domain = Domain(identity.service, identity.domid, number, identity.fingerprint, each.paused)
+                adopted.append(self._keep(domain, each.uuid))
+            else:
+                await self._builder.end(number, each.uuid)
+        used = {each.number for each in there}
+        for number, identity in identities.items():
+            # Its domain is gone, and nobody else has the number.
+            if identity.instance == self._instance and number not in used:
+                await self._builder.end(number, identity.uuid)
+        for guest in adopted:
+            if not guest.domain.paused:
+                await self._wake(guest)
+            else:
+                guest.ready = True
+            self._follow(guest)
+        return [guest.domain for guest in adopted]
+
+    async def close(self) -> None:
+        if hasattr(self, "_listening"):
+            self._listening.cancel()
+        self._ready.disconnect()
+        self._guests.clear()
+        self._builder.close()
+        self._arrivals.close()
+        self._netlink.close()
+        await self._store.close()
+
+    # Building.
+
+    async def _build(self, spec: DomainSpec, *, run: bool) -> Domain:
+        kind = kind_of(spec, self._machine)
+        trace = Trace(spec.service, "build", domid=spec.domid)
+        shell = await self._builder.build(spec, kind, trace, run=run)
+        self._traces.add(trace)
+        guest = self._keep(Domain(spec.service, spec.domid, shell.number, spec.fingerprint), shell.uuid)
+        if not run:
+            await self._store.write(resting_of(shell.number), b"")
+        if spec.tells_ready or spec.store_port:
+            self._follow(guest)
+        return guest.domain
+
+    def _keep(self, domain: Domain, uuid: str) -> _Guest:
+        guest = self._guests[domain.domid] = _Guest(domain, uuid, asyncio.get_running_loop().create_future())
+        return guest
+
+    # Readiness.
+
+    def _follow(self, guest: _Guest) -> None:
+        self._ready.follow(guest.number, lambda value: self._hear(guest, value))
+
+    def _hear(self, guest: _Guest, value: bytes) -> None:
+        words = value.split(b" ")
+        if not value or len(value) >= LONGEST_WORD or (guest.clock and words[2:3] != [guest.clock]):
+            return
+        guest.ready, guest.clock = True, b""
+        self._ready.leave(guest.number)
+        if not guest.dismissed:
+            self._listener(DomainEvent(Happening.READY, guest.domain, printable(b"ready " + value)))
+
+    async def _wake(self, guest: _Guest) -> None:
+        wake = Wake.now()
+        guest.ready, guest.clock = False, wake.clock
+        await self._store.write(told_of(guest.number, "wake"), wake.words)
+        self._follow(guest)
+
+    # Ending.
+
+    async def _asked(self, guest: _Guest, patience: float) -> bool:
+        """Ask a guest to shut down; whether it has, in so many seconds."""
+        order = self._store.pipeline()
+        order.write(shutdown_of(guest.number), b"poweroff")
+        order.set_perms(shutdown_of(guest.number), [f"n{guest.number}"])
+        order.write(told_of(guest.number, "stop"), b"")
+        with suppress(TimeoutError, StoreError):
+            async with asyncio.timeout(patience):
+                await order.commit()
+                await asyncio.shield(guest.over)
+        return guest.over.done()
+
+    async def _finish(self, guest: _Guest) -> None:
+        """End a domain for good. Whoever asks for it after that is told that it is gone."""
+        self._ready.leave(guest.number)
+        self._guests.pop(guest.domain.domid, None)
+        await self._builder.end(guest.number, guest.uuid)
+
+    async def _hear_ends(self) -> None:
+        try:
+            async for _ in self._releases:
+                await self._look_for_ends()
+        except StoreUnreachable as error:
+            log.error("ends of domains are not heard of any more: %s (%s)", error.message, error.hint)
+
+    async def _look_for_ends(self) -> None:
+        guests = list(self._guests.values())
+        try:
+            found = await self._builder.xen(partial(_look_at, guests))
+            for guest, now in zip(guests, found, strict=True):
+                if now is None or now.state is not State.ALIVE:
+                    await self._ended(guest, now)
+        except DomainError as error:
+            log.error("%s", error.message)
+
+    async def _ended(self, guest: _Guest, now: Seen | None) -> None:
+        """A domain has ended by itself: remove what is left, and say so, once."""
+        if not guest.over.done():
+            guest.over.set_result(None)
+        if guest.dismissed or self._guests.get(guest.domain.domid) is not guest:
+            return
+        guest.dismissed = True
+        await self._finish(guest)
+        good = now is not None and now.state is State.SHUT_DOWN
+        why = now.why if now is not None and now.why else "destroyed, and not by jitsu"
+        self._listener(DomainEvent(Happening.EXITED if good else Happening.CRASHED, guest.domain, why))
+
+    # Adoption.
+
+    async def _identities(self) -> dict[int, Identity]:
+        """By Xen's number, what stands in the store of domains that a jitsu made."""
+        numbers = [int(name) for name in await self._store.list(HOMES) if name.isdecimal()]
+        answers = await self._store.answers([request.read(identity_of(number)) for number in numbers])
+        read = {
+            number: Identity.decode(answer.payload)
+            for number, answer in zip(numbers, answers, strict=True)
+            if answer.type == Type.READ
+        }
+        return {number: identity for number, identity in read.items() if identity is not None}
+
+    async def _may_go_on(self, domain: Seen) -> bool:
+        """Does it live, and was it finished?"""
+        if domain.state is not State.ALIVE:
+            return False
+        return not domain.paused or await self._store.exists(resting_of(domain.number))
+
+    def _guest(self, domain: Domain) -> _Guest:
+        guest = self._guests.get(domain.domid)
+        if guest is None or guest.domain.handle != domain.handle:
+            raise DomainError(
+                f"domain {domain.domid} ({domain.service}): is not running here", hint="summon the service again"
+            )
+        return guest
+
+
+def _look_at(guests: Sequence[_Guest], xen: Xen) -> list[Seen | None]:
+    return [look(xen, guest.number, guest.uuid) for guest in guests]
+
+
+def _everything(xen: Xen) -> list[Seen]:
+    """All domains of Xen's but the first."""
+    return [each for each in seen(xen, 1, _MOST_DOMAINS) if each.number]

@@ -1,0 +1,256 @@
+"""Building and ending domains of Xen as a graph: what needs nothing of each other is done at the same time.
+
+    shell -> { kernel, memory, load   in a thread
+             | keys                   in one transaction
+             } -> introduce -> unpause
+             keys -> vif              netback makes the interface, which is plugged in here; at the latest the guest's
+                                      driver waits for that
+
+Each is a span of the domain's trace. Ending: Xen's part in a thread, the keys meanwhile.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from jitsu.domains.driver import DomainSpec
+from jitsu.domains.xen_bindings import Handles, Xen
+from jitsu.domains.xen_keys import Identity, Node, backend_of, domain_nodes, ends, tty_of, vif_of
+from jitsu.domains.xen_shell import MIB, Frames, Kind, Shell, fill, foretold, look, make_shell, mark_of
+from jitsu.errors import DomainError, HostError, JitsuError
+from jitsu.network.arrivals import Arrivals
+from jitsu.trace import Trace
+from jitsu.xenstore import request
+from jitsu.xenstore.client import StoreClient
+from jitsu.xenstore.link import StoreUnreachable
+from jitsu.xenstore.wire import StoreError
+
+THREADS = 4
+
+VIF_PATIENCE = 30.0
+"""Seconds in which netback must have made an interface, and removed it. It takes milliseconds; a dom0 whose processor
+is busy elsewhere took ten seconds once."""
+
+END_PATIENCE = 10.0
+"""Seconds in which a domain that was destroyed must be gone. It lives on as long as somebody maps pages of it."""
+
+STORE_PATIENCE = 10.0
+"""Seconds in which the store must have answered a request."""
+
+CONSOLE_PATIENCE = 2.0
+"""Seconds for which a domain's end waits until xenconsoled has attached its console, which otherwise writes to nodes
+that were just removed. It takes it some hundredths; and there may be none."""
+
+_END_LOOK = 0.005
+
+T = TypeVar("T")
+
+Plug = Callable[[int], None]
+"""Plugs an interface, by its index, into the bridge. Raises OSError."""
+
+
+class XenBuilder:
+    """Builds and ends domains, many at once. `store` is a client of the machine's own XenStore.
+
+    Every method raises `DomainError`, `HostError` or `StoreUnreachable`; what failed halfway leaves nothing.
+    """
+
+    def __init__(self, instance: str, store: StoreClient, arrivals: Arrivals, plug: Plug) -> None:
+        self._instance = instance
+        self._store = store
+        self._arrivals = arrivals
+        self._plug = plug
+        self._one_writer = asyncio.Lock()
+        self._handles = Handles()
+        self._threads = ThreadPoolExecutor(THREADS, "xen")
+
+    def close(self) -> None:
+        """When nothing is under way any more."""
+        self._threads.shutdown()
+        self._handles.close()
+
+    async def xen(self, what: Callable[[Xen], T]) -> T:
+        """Run `what` in a thread, with that thread's handle."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: what(self._handles.mine()))
+
+    async def build(self, spec: DomainSpec, kind: Kind, trace: Trace, *, run: bool) -> Shell:
+        """A domain by this spec; paused unless it is to `run`. A caller that stops waiting holds none, and none is
+        left: it waits until that is so."""
+        shell = None
+        try:
+            with trace.span("shell"):
+                mark = mark_of(self._instance)
+                shell = await self._made(self.xen(lambda xen: make_shell(xen, spec, kind, mark)))
+            await self._furnish(shell, spec, trace, run=run)
+        except BaseException as error:
+            if shell is not None:
+                with suppress(JitsuError):
+                    await self._finished(self.end(shell.number, shell.uuid))
+            raise _explained(error, spec) from None
+        return shell
+
+    async def end(self, number: int, uuid: str) -> None:
+        """End a domain that may be gone already, and remove all of it. Returns when nothing is left."""
+        await self._attached(number, uuid)
+        results = await asyncio.gather(self._destroy(number, uuid), self._remove(number), return_exceptions=True)
+        for result in results:
+            if result is not None:
+                raise result
+
+    async def _furnish(self, shell: Shell, spec: DomainSpec, trace: Trace, *, run: bool) -> None:
+        """All that lies between a shell and a domain that runs, or could."""
+        identity = Identity(self._instance, spec.service, spec.domid, spec.fingerprint, shell.uuid)
+        expected = foretold(shell)
+
+        def filled(xen: Xen) -> Frames:
+            return fill(xen, shell, spec, trace.span)
+
+        async def enter() -> None:
+            with trace.span("keys"):
+                await self._write(
+                    domain_nodes(shell.number, identity, expected.console, mac=spec.mac, config=spec.config)
+                )
+
+        async def start() -> None:
+            frames = await filling
+            if frames != expected:
+                raise DomainError(f"the rings are at {frames}, and not at {expected}: this is another Xen than 4.17")
+            await asyncio.shield(entering)
+            with trace.span("introduce"):
+                async with asyncio.timeout(STORE_PATIENCE):
+                    await self._store.introduce(shell.number, frames.store.frame, frames.store.port)
+            if run:
+                with trace.span("unpause"):
+                    await self.xen(lambda xen: xen.call("xc_domain_unpause", shell.number))
+
+        async def wire() -> None:
+            await asyncio.shield(entering)
+            if spec.mac:
+                with trace.span("vif"):
+                    await self._wire(shell.number)
+
+        filling = asyncio.ensure_future(self.xen(filled))
+        entering = asyncio.ensure_future(enter())
+        await _both(start(), wire())
+
+    async def _write(self, nodes: list[Node]) -> None:
+        pipeline = self._store.pipeline()
+        for node in nodes:
+            pipeline.write(node.path, node.value)
+            if node.perms:
+                pipeline.set_perms(node.path, node.perms)
+        # Two of ours at a time make nodes beside each other, which C xenstored takes for a conflict: one of them would
+        # have to begin anew.
+        async with self._one_writer, asyncio.timeout(STORE_PATIENCE):
+            await pipeline.commit()
+
+    async def _attached(self, number: int, uuid: str) -> None:
+        """Wait until the console of a domain that was introduced has its terminal, or there will be none."""
+        with suppress(TimeoutError, StoreError):
+            async with asyncio.timeout(CONSOLE_PATIENCE):
+                if not await self._store.is_introduced(number):
+                    return
+                if await self.xen(lambda xen: look(xen, number, uuid)) is None:
+                    return
+                async with await self._store.watch(tty_of(number)) as changes:
+                    async for _ in changes:
+                        with suppress(StoreError):
+                            if await self._store.read(tty_of(number)):
+                                return
+
+    async def _wire(self, number: int) -> None:
+        """What a hotplug script does: netback's interface into the bridge, and say so."""
+        name = vif_of(number)
+        try:
+            link = await self._arrivals.come(name, VIF_PATIENCE)
+            self._plug(link.ifindex)
+        except TimeoutError:
+            raise DomainError(
+                f"{name}: dom0's kernel made no such interface within {VIF_PATIENCE:g} s",
+                hint="is xen-netback loaded? (modprobe xen-netback)",
+            ) from None
+        except OSError as error:
+            raise DomainError(
+                f"{name} cannot be plugged into the bridge: {error.strerror}",
+                hint="is the bridge still there? (ip -br link)",
+            ) from None
+        await self._store.write(f"{backend_of(number)}/hotplug-status", b"connected")
+
+    async def _destroy(self, number: int, uuid: str) -> None:
+        def destroy(xen: Xen) -> bool:
+            if look(xen, number, uuid) is None:
+                return False
+            xen.call("xc_domain_destroy", number)
+            return True
+
+        if not await self.xen(destroy):
+            return
+        loop = asyncio.get_running_loop()
+        limit = loop.time() + END_PATIENCE
+        while await self.xen(lambda xen: look(xen, number, uuid)) is not None:
+            if loop.time() > limit:
+                raise DomainError(
+                    f"domain {number} of Xen is dying for {END_PATIENCE:g} s: somebody maps pages of it",
+                    hint="see who: xl debug-keys g; xl dmesg",
+                )
+            await asyncio.sleep(_END_LOOK)
+
+    async def _remove(self, number: int) -> None:
+        # What is not there need not be removed.
+        await self._store.answers([request.rm(path) for path in ends(number)])
+        with suppress(TimeoutError):
+            await self._arrivals.gone(vif_of(number), VIF_PATIENCE)
+
+    async def _made(self, making: Awaitable[Shell]) -> Shell:
+        """The shell; when the caller is cancelled, it is made nevertheless, and ended."""
+        task = asyncio.ensure_future(making)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait((task,))
+            if task.exception() is None:
+                await self.end(task.result().number, task.result().uuid)
+            raise
+
+    async def _finished(self, work: Awaitable[T]) -> T:
+        """The result of work that goes on when its caller is cancelled: then wait for it all the same."""
+        task = asyncio.ensure_future(work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait((task,))
+            raise
+
+
+async def _both(first: Coroutine[Any, Any, None], second: Coroutine[Any, Any, None]) -> None:
+    """Wait for both. The first goes on whatever happens, for a thread cannot be stopped; the second ends when the first
+    failed or the caller is cancelled. Raises what the first raised, else the second."""
+    tasks = asyncio.ensure_future(first), asyncio.ensure_future(second)
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        if tasks[0].done() and tasks[0].exception() is not None:
+            tasks[1].cancel()
+    except asyncio.CancelledError:
+        tasks[1].cancel()
+        raise
+    finally:
+        await asyncio.wait(tasks)
+    tasks[0].result()
+    tasks[1].result()
+
+
+def _explained(error: BaseException, spec: DomainSpec) -> BaseException:
+    """What went wrong, as the driver's callers know it."""
+    match error:
+        case TimeoutError():
+            return DomainError(f"service {spec.service}: the XenStore does not answer within {STORE_PATIENCE:g} s")
+        case StoreUnreachable():
+            return HostError(f"service {spec.service}: {error.message}", hint=error.hint)
+        case DomainError() | StoreError():
+            hint = error.hint
+            if "memory" in error.message.lower():
+                hint = hint or f"it wants {spec.memory // MIB} MiB; what Xen has left, says: xl info (free_memory)"
+            return DomainError(f"service {spec.service}: {error.message}", hint=hint)
+    return error

@@ -1,0 +1,173 @@
+"""The nodes of the XenStore without which a domain of Xen, its console and its network interface do not work.
+
+As few as that: each costs a round of the store's daemon. Sources: Xen's docs/misc/xenstore-paths.pandoc,
+tools/console/daemon/io.c (what xenconsoled reads), Linux's drivers/net/xen-netback/xenbus.c and
+xen/include/public/io/netif.h. A node that is made takes over the permissions of the one above it, so only the topmost
+ones say theirs.
+
+    /local/domain/D             name, domid; the guest may read all of it
+        console                 port, ring-ref, limit; xenconsoled adds tty
+        data                    the guest's own; data/jitsu/config is what it is told
+        device/vif/0            the frontend: the guest's
+        jitsu                   whose domain this is, for a daemon that finds it
+    /local/domain/0/backend/vif/D/0
+    /libxl/D/type               pvh, as ARM's are too: else `xl console` looks for a device model's console
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+HOMES = "/local/domain"
+
+CONSOLE_LIMIT = 1 << 20
+"""Bytes that xenconsoled keeps of a console that nobody reads. Without this node it would keep all."""
+
+BACKENDS = f"{HOMES}/0/backend/vif"
+
+INITIALISING, CONNECTED = b"1", b"4"
+"""States of a device's two ends (xen/include/public/io/xenbus.h)."""
+
+
+class Node(NamedTuple):
+    """One node to write. `perms` is what SET_PERMS takes, and empty where the node above it decides."""
+
+    path: str
+    value: bytes
+    perms: tuple[str, ...] = ()
+
+
+class Ring(NamedTuple):
+    """A page that the guest shares with a daemon in dom0: its frame, and the event channel's port."""
+
+    frame: int
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose a domain is: written beside it, and read by a daemon that adopts it. `uuid` is 32 hexadecimal digits: a
+    domain of Xen's with another one only has the number of ours."""
+
+    instance: str
+    service: str
+    domid: int
+    fingerprint: str
+    uuid: str
+
+    def encode(self) -> bytes:
+        return json.dumps(asdict(self), separators=(",", ":")).encode()
+
+    @classmethod
+    def decode(cls, value: bytes) -> "Identity | None":
+        """None for what no jitsu wrote."""
+        try:
+            read = json.loads(value)
+            return cls(
+                str(read["instance"]),
+                str(read["service"]),
+                int(read["domid"]),
+                str(read["fingerprint"]),
+                str(read["uuid"]),
+            )
+        except (ValueError, TypeError, KeyError):
+            return None
+
+
+def domain_nodes(
+    number: int,
+    identity: Identity,
+    console: Ring,
+    *,
+    mac: str = "",
+    config: Iterable[tuple[str, str]] = (),
+) -> list[Node]:
+    """All nodes of Xen's domain `number`, in the order in which they are to be written.
+
+    Without a `mac` there is no interface. A domain of that number may not have
+    left anything.
+    """
+    home = home_of(number)
+    nodes = [
+        Node(home, b"", ("n0", f"r{number}")),
+        Node(f"{home}/name", f"{identity.service}-{identity.domid}".encode()),
+        Node(f"{home}/domid", b"%d" % number),
+        Node(identity_of(number), identity.encode()),
+        Node(f"{home}/console/port", b"%d" % console.port),
+        Node(f"{home}/console/ring-ref", b"%d" % console.frame),
+        Node(f"{home}/console/limit", b"%d" % CONSOLE_LIMIT),
+        Node(f"/libxl/{number}/type", b"pvh"),
+        Node(f"{home}/data", b"", (f"n{number}",)),
+    ]
+    told = [Node(f"{home}/data/jitsu/config/{key}", value.encode()) for key, value in config]
+    if told:
+        nodes.append(Node(f"{home}/data/jitsu/config", b"", ("n0", f"r{number}")))
+    return nodes + told + (_vif(number, mac) if mac else [])
+
+
+def places() -> list[str]:
+    """What the nodes of all domains lie in, and stays."""
+    return [HOMES, "/libxl", BACKENDS]
+
+
+def ends(number: int) -> list[str]:
+    """What to remove of a domain: with these all of its nodes are gone. Not all need be there."""
+    return [home_of(number), f"/libxl/{number}", f"{BACKENDS}/{number}"]
+
+
+def home_of(number: int) -> str:
+    return f"{HOMES}/{number}"
+
+
+def identity_of(number: int) -> str:
+    return f"{home_of(number)}/jitsu"
+
+
+def resting_of(number: int) -> str:
+    """There while a domain is paused on purpose; one that is paused without it was never finished."""
+    return f"{identity_of(number)}/resting"
+
+
+def shutdown_of(number: int) -> str:
+    """Where a guest is asked to shut down, by `poweroff`; it removes the word when it has read it."""
+    return f"{home_of(number)}/control/shutdown"
+
+
+def told_of(number: int, word: str) -> str:
+    """Where a guest is told a word of jitsu's: wake, stop."""
+    return f"{home_of(number)}/data/jitsu/control/{word}"
+
+
+def tty_of(number: int) -> str:
+    """Where xenconsoled says which pseudo-terminal the console has."""
+    return f"{home_of(number)}/console/tty"
+
+
+def backend_of(number: int) -> str:
+    return f"{BACKENDS}/{number}/0"
+
+
+def vif_of(number: int) -> str:
+    """The name that netback gives to dom0's end of the interface."""
+    return f"vif{number}.0"
+
+
+def _vif(number: int, mac: str) -> list[Node]:
+    front, back = f"{home_of(number)}/device/vif/0", backend_of(number)
+    return [
+        Node(front, b"", (f"n{number}", "r0")),
+        Node(f"{front}/backend", back.encode()),
+        Node(f"{front}/backend-id", b"0"),
+        Node(f"{front}/state", INITIALISING),
+        Node(f"{front}/mac", mac.encode()),
+        Node(back, b"", ("n0", f"r{number}")),
+        Node(f"{back}/frontend", front.encode()),
+        Node(f"{back}/frontend-id", b"%d" % number),
+        Node(f"{back}/online", b"1"),
+        Node(f"{back}/state", INITIALISING),
+        Node(f"{back}/handle", b"0"),
+        Node(f"{back}/mac", mac.encode()),
+        # netback does not begin without it, and nobody runs it: udev's rules for Xen are libxl's own affair.
+        Node(f"{back}/script", b""),
+    ]

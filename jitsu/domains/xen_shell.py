@@ -1,0 +1,281 @@
+"""Domains of Xen as libxenctrl and libxenguest make them: a shell first, then what is in it.
+
+Every function here runs in a thread, with that thread's handle. The order of calls is libxl's (tools/libs/light/
+libxl_create.c, libxl_dom.c, Xen 4.17). Memory is left as it is where a call fails halfway: ending the shell frees all.
+"""
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+from jitsu.domains.driver import DomainSpec
+from jitsu.domains.kernel import KernelFormat, recognise
+from jitsu.domains.xen_bindings import PAGE, Xen
+from jitsu.domains.xen_devicetree import LARGEST_BANK, RAM_BASE, SEED_BYTES, Machine, device_tree
+from jitsu.domains.xen_keys import Ring
+from jitsu.errors import DomainError
+
+MIB = 1 << 20
+
+Stage = Callable[[str], AbstractContextManager[None]]
+"""Times a block under a name."""
+
+
+class Kind(StrEnum):
+    """What a domain is to Xen."""
+
+    ARM = "arm"
+    PVH = "pvh"
+
+
+SLACK_KIB = 1024
+"""Beside the guest's memory: pages that it shares with dom0's daemons."""
+
+_FLAGS = 3
+"""XEN_DOMCTL_CDF_hvm and _hap: what ARM wants too."""
+_GRANTS_V1 = 1
+_MOST_EVENT_CHANNELS = 1023
+_XENS_DEFAULT = -1
+_EMULATED_LAPIC = 1
+
+_CALLBACK_IRQ, _CALLBACK_PPI = 0, 2 << 56 | 2 << 8 | 31
+"""HVM_PARAM_CALLBACK_IRQ (xen/include/public/hvm/params.h): the PPI of the device tree, level, low."""
+
+FORETOLD = {Kind.ARM: (0x39000, 0x39001), Kind.PVH: (0xFEFFF, 0xFEFFC)}
+"""Frames of console and store, which are the same for every guest: GUEST_MAGIC_BASE of xen/include/public/arch-arm.h,
+and special pages 7 and 4 below X86_HVM_END_SPECIAL_REGION of xenguest.h."""
+
+_SPECIAL_PAGES, _SPECIAL_SIZE = 0xFEFF8000, 0x8000
+_MMIO_START, _MMIO_SIZE = 0xFC000000, 0x4000000
+_E820_RAM, _E820_RESERVED = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """A domain that exists and is empty: Xen's number of it, its handle, and its two event channels."""
+
+    number: int
+    kind: Kind
+    uuid: str
+    console_port: int
+    store_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """The pages that the guest shares with xenconsoled and xenstored."""
+
+    console: Ring
+    store: Ring
+
+
+def foretold(shell: Shell) -> Frames:
+    """Where the rings are going to be."""
+    console, store = FORETOLD[shell.kind]
+    return Frames(Ring(console, shell.console_port), Ring(store, shell.store_port))
+
+
+def mark_of(instance: str) -> bytes:
+    """What the uuids of an instance's domains begin with: by it even one is found that has no nodes yet."""
+    return sha256(f"jitsu {instance}".encode()).digest()[:8]
+
+
+def make_shell(xen: Xen, spec: DomainSpec, kind: Kind, mark: bytes) -> Shell:
+    """A new domain, empty and paused. Raises `DomainError`; nothing is left then."""
+    ffi = xen.ffi
+    identity = mark + os.urandom(8)
+    config = ffi.new("struct xen_domctl_createdomain *")
+    config.handle = identity
+    config.flags = _FLAGS
+    config.max_vcpus = spec.vcpus
+    config.max_evtchn_port = _MOST_EVENT_CHANNELS
+    config.max_grant_frames = config.max_maptrack_frames = _XENS_DEFAULT
+    config.grant_opts = _GRANTS_V1
+    if kind is Kind.PVH:
+        config.arch.emulation_flags = _EMULATED_LAPIC
+    number_out = ffi.new("uint32_t *")
+    xen.call("xc_domain_create", number_out, config)
+    number: int = number_out[0]
+    try:
+        xen.call("xc_domain_max_vcpus", number, spec.vcpus)
+        xen.call("xc_domain_setmaxmem", number, spec.memory // 1024 + SLACK_KIB)
+        store = xen.call("xc_evtchn_alloc_unbound", number, 0)
+        console = xen.call("xc_evtchn_alloc_unbound", number, 0)
+        pages = 256 * spec.vcpus + spec.memory // MIB + (128 if kind is Kind.ARM else 0)
+        xen.call("xc_set_paging_mempool_size", number, pages * PAGE)
+    except DomainError:
+        xen.call("xc_domain_destroy", number)
+        raise
+    return Shell(number, kind, identity.hex(), console, store)
+
+
+def fill(xen: Xen, shell: Shell, spec: DomainSpec, stage: Stage) -> Frames:
+    """Give the domain its memory, kernel and first processor's state. Raises `DomainError`."""
+    image = xen.image("" if shell.kind is Kind.ARM else spec.cmdline)
+    try:
+        return _filled(xen, image, shell, spec, stage)
+    finally:
+        xen.lib.xc_dom_release(image)
+
+
+def _filled(xen: Xen, image: Any, shell: Shell, spec: DomainSpec, stage: Stage) -> Frames:
+    lib, mib = xen.lib, spec.memory // MIB
+    image.container_type = lib.XC_DOM_HVM_CONTAINER
+    image.flags = 0
+    image.console_evtchn, image.xenstore_evtchn = shell.console_port, shell.store_port
+    image.max_vcpus = spec.vcpus
+    image.target_pages = spec.memory // PAGE
+    if shell.kind is Kind.PVH:
+        image.mmio_start, image.mmio_size = _MMIO_START, _MMIO_SIZE
+        image.lowmem_end = spec.memory
+    with stage("kernel"):
+        xen.image_call("xc_dom_kernel_file", image, os.fsencode(spec.kernel))
+        if spec.initrd is not None:
+            xen.image_call("xc_dom_module_file", image, os.fsencode(spec.initrd), xen.ffi.NULL)
+        xen.image_call("xc_dom_boot_xen_init", image, xen.handle, shell.number)
+        if shell.kind is Kind.ARM:
+            xen.image_call("xc_dom_rambase_init", image, RAM_BASE)
+        xen.image_call("xc_dom_parse_image", image)
+    # The library keeps pointers to these.
+    tree = _Tree(xen, image, spec) if shell.kind is Kind.ARM else None
+    if tree is not None:
+        xen.call("xc_hvm_param_set", shell.number, _CALLBACK_IRQ, _CALLBACK_PPI)
+    with stage("memory"):
+        xen.image_call("xc_dom_mem_init", image, mib)
+        xen.image_call("xc_dom_boot_mem_init", image)
+    if tree is not None:
+        tree.complete(image)
+    memory_map = _memory_map(xen, image, shell, spec) if shell.kind is Kind.PVH else None
+    with stage("load"):
+        xen.image_call("xc_dom_build_image", image)
+        xen.image_call("xc_dom_boot_image", image)
+        xen.image_call("xc_dom_gnttab_init", image)
+    del memory_map
+    return Frames(Ring(image.console_pfn, shell.console_port), Ring(image.xenstore_pfn, shell.store_port))
+
+
+class _Tree:
+    """The device tree of an image. Where the initrd lies shows once there is memory; the length is the same."""
+
+    def __init__(self, xen: Xen, image: Any, spec: DomainSpec) -> None:
+        self._spec = spec
+        self._seed = os.urandom(SEED_BYTES)
+        self._ffi = xen.ffi
+        text = self._text((0, 0))
+        self._buffer = xen.ffi.new("char[]", text)
+        xen.image_call("xc_dom_devicetree_mem", image, self._buffer, len(text))
+
+    def complete(self, image: Any) -> None:
+        if self._spec.initrd is not None:
+            segment = image.modules[0].seg
+            text = self._text((segment.vstart, segment.vend))
+            self._ffi.memmove(self._buffer, text, len(text))
+
+    def _text(self, initrd: tuple[int, int]) -> bytes:
+        spec = self._spec
+        wide = recognise(spec.kernel).format is KernelFormat.ARM64_IMAGE
+        place = initrd if spec.initrd is not None else None
+        return device_tree(Machine(spec.memory, spec.cmdline, self._seed, spec.vcpus, wide, initrd=place))
+
+
+def _memory_map(xen: Xen, image: Any, shell: Shell, spec: DomainSpec) -> Any:
+    entries = xen.ffi.new("struct e820entry[2]")
+    entries[0].addr, entries[0].size, entries[0].type = 0, spec.memory, _E820_RAM
+    entries[1].addr, entries[1].size, entries[1].type = _SPECIAL_PAGES, _SPECIAL_SIZE, _E820_RESERVED
+    xen.call("xc_domain_set_memory_map", shell.number, entries, 2)
+    xen.lib.set_e820(image, entries, 2)
+    return entries
+
+
+_KINDS = {
+    ("x86_64", KernelFormat.PVH_ELF): Kind.PVH,
+    ("x86_64", KernelFormat.VMLINUX): Kind.PVH,
+    ("armv7l", KernelFormat.ARM_ZIMAGE): Kind.ARM,
+    ("armv8l", KernelFormat.ARM_ZIMAGE): Kind.ARM,
+    ("aarch64", KernelFormat.ARM_ZIMAGE): Kind.ARM,
+    ("aarch64", KernelFormat.ARM64_IMAGE): Kind.ARM,
+}
+_LARGEST = {Kind.ARM: LARGEST_BANK, Kind.PVH: _MMIO_START}
+SMALLEST = 3 * MIB
+"""Bytes: with 2 MiB an ARM guest's device tree finds no room."""
+
+
+def kind_of(spec: DomainSpec, machine: str) -> Kind:
+    """What a domain by this spec is on a machine of that kind (`uname -m`). Raises `DomainError` if it cannot be."""
+    kernel = recognise(spec.kernel)
+    kind = _KINDS.get((machine, kernel.format))
+    if kind is None:
+        raise DomainError(
+            f"service {spec.service}: kernel {spec.kernel} is an {kernel.format}, which Xen does not start here",
+            hint=f"this is {machine}: x86 wants an ELF with a PVH entry, ARM a zImage or a 64-bit Image",
+        )
+    if spec.machine:
+        raise DomainError(
+            f"service {spec.service}: there is no machine {spec.machine} on Xen", hint="leave out the line machine"
+        )
+    if not SMALLEST <= spec.memory <= _LARGEST[kind]:
+        raise DomainError(
+            f"service {spec.service}: {spec.memory / MIB:g} MiB of memory are too "
+            + ("few" if spec.memory < SMALLEST else "many"),
+            hint=f"between {SMALLEST // MIB} and {_LARGEST[kind] // MIB} MiB",
+        )
+    if spec.initrd is not None and not os.access(spec.initrd, os.R_OK):
+        raise DomainError(
+            f"service {spec.service}: initrd {spec.initrd} is missing or cannot be read",
+            hint="build it, or mend `initrd` in jitsu.toml",
+        )
+    return kind
+
+
+class State(StrEnum):
+    """What a domain does, as far as its end is concerned."""
+
+    ALIVE = "alive"
+    SHUT_DOWN = "shut down"
+    CRASHED = "crashed"
+    DYING = "dying"
+
+
+_DYING, _SHUTDOWN, _PAUSED = 1 << 0, 1 << 2, 1 << 3
+_REASON_SHIFT, _REASON_MASK = 16, 255
+_CRASH_REASONS = (3, 4)
+_REASONS = {0: "powered off", 1: "rebooted", 2: "suspended", 3: "crashed", 4: "ended by its watchdog"}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A domain as Xen lists it; `why` says why it ended, in words for people."""
+
+    number: int
+    uuid: str
+    state: State
+    paused: bool
+    why: str
+
+
+def seen(xen: Xen, first: int, most: int = 1) -> list[Seen]:
+    """Domains from number `first` on, in order. Raises `DomainError`."""
+    found = xen.ffi.new("xc_domaininfo_t[]", most)
+    count = xen.call("xc_domain_getinfolist", first, most, found)
+    return [_seen(found[position]) for position in range(count)]
+
+
+def look(xen: Xen, number: int, identity: str) -> Seen | None:
+    """The domain of that number and uuid; None when there is none any more."""
+    found = seen(xen, number)
+    return found[0] if found and (found[0].number, found[0].uuid) == (number, identity) else None
+
+
+def _seen(info: Any) -> Seen:
+    reason = info.flags >> _REASON_SHIFT & _REASON_MASK
+    state = State.ALIVE
+    if info.flags & _DYING:
+        state = State.DYING
+    elif info.flags & _SHUTDOWN:
+        state = State.CRASHED if reason in _CRASH_REASONS else State.SHUT_DOWN
+    why = _REASONS.get(reason, f"ended with reason {reason}") if info.flags & _SHUTDOWN else ""
+    return Seen(info.domain, bytes(info.handle).hex(), state, bool(info.flags & _PAUSED), why)

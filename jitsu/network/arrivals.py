@@ -1,0 +1,90 @@
+"""Interfaces as they come and go, told by the kernel: no looking again and again."""
+
+import asyncio
+import socket
+import struct
+from contextlib import suppress
+
+from jitsu.network.netlink import Link, Netlink
+
+_RTMGRP_LINK = 1
+_RTM_NEWLINK, _RTM_DELLINK = 16, 17
+_IFLA_IFNAME = 3
+_HEADER = struct.Struct("=IHHII")
+_IFINFO_SIZE = 16
+_ATTRIBUTE = struct.Struct("=HH")
+
+
+class Arrivals:
+    """Waits for interfaces of the network namespace in which it was made, in the running event loop."""
+
+    def __init__(self, netlink: Netlink) -> None:
+        self._netlink = netlink
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        self._socket.setblocking(False)
+        self._socket.bind((0, _RTMGRP_LINK))
+        self._waiting: dict[tuple[str, bool], list[asyncio.Future[None]]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket, self._readable)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+    async def come(self, name: str, within: float) -> Link:
+        """The interface of that name, once it is there. Raises TimeoutError, and OSError as `Netlink` does."""
+        async with asyncio.timeout(within):
+            while True:
+                news = self._news(name, there=True)
+                if (link := self._netlink.link(name)) is not None:
+                    return link
+                await news
+
+    async def gone(self, name: str, within: float) -> None:
+        """Wait until there is no interface of that name. Raises TimeoutError, and OSError as `Netlink` does."""
+        async with asyncio.timeout(within):
+            while True:
+                news = self._news(name, there=False)
+                if self._netlink.link(name) is None:
+                    return
+                await news
+
+    def _news(self, name: str, *, there: bool) -> "asyncio.Future[None]":
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.setdefault((name, there), []).append(future)
+        return future
+
+    def _readable(self) -> None:
+        try:
+            data = self._socket.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            # ENOBUFS: more happened than there was room for. Everybody looks anew.
+            for key in list(self._waiting):
+                self._tell(key)
+            return
+        while len(data) >= _HEADER.size:
+            length, kind, _, _, _ = _HEADER.unpack_from(data)
+            if length < _HEADER.size:
+                return
+            if kind in (_RTM_NEWLINK, _RTM_DELLINK) and (name := _name(data[_HEADER.size + _IFINFO_SIZE : length])):
+                self._tell((name, kind == _RTM_NEWLINK))
+            data = data[(length + 3) & ~3 :]
+
+    def _tell(self, key: tuple[str, bool]) -> None:
+        for future in self._waiting.pop(key, ()):
+            if not future.done():
+                future.set_result(None)
+
+
+def _name(attributes: bytes) -> str:
+    with suppress(struct.error):
+        while attributes:
+            length, kind = _ATTRIBUTE.unpack_from(attributes)
+            if length < _ATTRIBUTE.size:
+                break
+            if kind == _IFLA_IFNAME:
+                return attributes[_ATTRIBUTE.size : length].rstrip(b"\0").decode("ascii", "replace")
+            attributes = attributes[(length + 3) & ~3 :]
+    return ""
