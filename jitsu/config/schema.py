@@ -21,8 +21,8 @@ _POLICY = (
 @dataclass(frozen=True, slots=True)
 class DaemonConfig:
     """[daemon]: who this daemon is, where it keeps sockets (`runtime`) and what outlives a reboot (`state`), who builds
-    its domains (`driver`: `qemu` or `libvirt`), the group whose members may ask it, and which of them may change things
-    (`operators`: users, or `*` for all)."""
+    its domains (`driver`: `qemu`, `libvirt` or `xen`), the group whose members may ask it, and which of them may change
+    things (`operators`: users, or `*` for all)."""
 
     instance: str
     runtime: Path
@@ -41,7 +41,8 @@ class LibvirtConfig:
 
 @dataclass(frozen=True, slots=True)
 class XenstoreConfig:
-    """[xenstore]: the socket of a XenStore daemon that runs already; None: one of our own, in the runtime folder."""
+    """[xenstore]: the socket of a XenStore daemon that runs already; None: the machine's with the driver `xen`, and
+    else one of our own, in the runtime folder."""
 
     socket: Path | None = None
 

@@ -35,7 +35,7 @@ from jitsu.config.table import Table
 Endpoint = tuple[str, int]
 """IP address and port."""
 
-_DRIVERS = ("qemu", "libvirt")
+_DRIVERS = ("qemu", "libvirt", "xen")
 _LONGEST_SOCKET = 107
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
 """useradd(8) is stricter; directory services are not."""
@@ -258,6 +258,8 @@ def read_limits(table: Table, daemon: DaemonConfig) -> LimitsConfig:
         table.wrong(
             "uids", "have no effect with the driver libvirt", "remove them: its qemu.conf says as whom QEMU runs"
         )
+    if uids and daemon.driver == "xen":
+        table.wrong("uids", "have no effect with the driver xen", "remove them: a domain of Xen is no process")
     knocks = table.number("knocks", 64, 0, 1_000_000)
     client_knocks = table.number("client-knocks", 32, 0, 1_000_000)
     held = table.number("held", 4096, 16, 1_000_000)

@@ -14,7 +14,7 @@ from jitsu.config import Config, ServiceConfig
 from jitsu.daemon.caretaker import Caretaker, Premises
 from jitsu.daemon.console_link import ConsoleLink
 from jitsu.daemon.control import SOCKET_NAME, ControlServer
-from jitsu.daemon.drivers import open_driver
+from jitsu.daemon.drivers import judge, machines_store, open_driver
 from jitsu.daemon.gatekeeper import Gatekeeper
 from jitsu.daemon.housekeeping import Housekeeping, first_roster
 from jitsu.daemon.lock import runtime_folder
@@ -29,7 +29,7 @@ from jitsu.directory.enquiries import Limits
 from jitsu.directory.forwarder import Forwarder
 from jitsu.directory.guestbook import Guestbook
 from jitsu.directory.server import DirectoryServer, listen
-from jitsu.domains.accelerator import Verdict, choose_accelerator
+from jitsu.domains.accelerator import Verdict
 from jitsu.domains.console import erase
 from jitsu.domains.domain_store import DomainStore
 from jitsu.domains.driver import DomainEvent
@@ -82,14 +82,16 @@ class Daemon:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reread.set)
         async with AsyncExitStack() as stack:
             runtime = stack.enter_context(runtime_folder(config.daemon.runtime))
-            self._verdict = await asyncio.to_thread(choose_accelerator, config.daemon.state)
+            self._verdict = await asyncio.to_thread(judge, config)
             log.info("accelerator %s: %s", self._verdict.accelerator, self._verdict.reason)
             domains = runtime / "domains"
             consoles = ConsoleLink(runtime, config.daemon.state)
-            domain_store = DomainStore()
-            xenstore = XenstoreLink(config.daemon, config.xenstore, domain_store)
+            on_xen = config.daemon.driver == "xen"
+            domain_store = DomainStore(homes=not on_xen)
+            xenstore = XenstoreLink(config.daemon, machines_store(config), domain_store)
+            network = HostNetwork(bridge_settings(config), vifs=on_xen)
             limits = config.limits
-            driver = await open_driver(config, domains, consoles, domain_store, self._verdict, self._happened)
+            driver = await open_driver(config, domains, consoles, domain_store, network, self._verdict, self._happened)
             stack.callback(_remove_if_empty, domains)
             stack.callback(_remove_if_empty, domains / GUEST_PORTS)
             stack.push_async_callback(consoles.close)
@@ -108,11 +110,11 @@ class Daemon:
             bridge = config.network.bridge
             unmade = not config.network.existing and bridge not in (name for _, name in socket.if_nameindex())
             with intending(store, f"bridge {bridge}", unmade) as begun:
-                network = HostNetwork(bridge_settings(config, begun=begun))
                 stack.push_async_callback(network.stop)
-                port = await network.start()
-            budget = Budget(limits.memory, limits.guests, limits.vcpus)
-            doorman = Doorman(limits)
+                port = await network.start(begun=begun)
+            overhead = driver.capabilities().overhead
+            budget = Budget(limits.memory, limits.guests, limits.vcpus, overhead)
+            doorman = Doorman(limits, overhead)
             summoner = Summoner(
                 config.services,
                 config.network,

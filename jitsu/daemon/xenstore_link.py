@@ -10,7 +10,7 @@ import struct
 import sys
 from pathlib import Path
 
-from jitsu.config import DaemonConfig, XenstoreConfig
+from jitsu.config import DaemonConfig
 from jitsu.daemon.companion import PATIENCE, Companion
 from jitsu.daemon.xenstored import SOCKET_NAME
 from jitsu.domains.domain_store import DomainStore
@@ -25,16 +25,17 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 class XenstoreLink:
-    """Keeps `store` written to the XenStore that [xenstore] names, or else to one of our own, in the runtime folder."""
+    """Keeps `store` written to the XenStore that listens at `foreign`, or else to one of our own, in the runtime
+    folder."""
 
-    def __init__(self, daemon: DaemonConfig, xenstore: XenstoreConfig, store: DomainStore) -> None:
+    def __init__(self, daemon: DaemonConfig, foreign: Path | None, store: DomainStore) -> None:
         self._store = store
-        self._path = xenstore.socket or daemon.runtime / SOCKET_NAME
+        self._path = foreign or daemon.runtime / SOCKET_NAME
         ports = daemon.runtime / "domains" / GUEST_PORTS
         command = [sys.executable, "-P", "-m", _MODULE, str(daemon.runtime), str(ports)]
         self._xenstored = Companion(
             "xenstored",
-            None if xenstore.socket else command,
+            None if foreign else command,
             daemon.state / "xenstored.log",
             absent=(StoreUnreachable,),
         )

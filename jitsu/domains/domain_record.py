@@ -76,9 +76,9 @@ def make_places(pipeline: Pipeline) -> None:
         pipeline.set_perms(place, ["n0"])
 
 
-def enter(pipeline: Pipeline, record: Record, *, anew: bool) -> None:
-    """Write all of a record; `anew`: another domain had its domid, of which nothing may stay."""
-    home, entry = home_of(record.domid), entry_of(record.domid)
+def furnish(pipeline: Pipeline, record: Record, *, anew: bool) -> None:
+    """Write what is the guest's; `anew`: another domain had its domid, of which nothing may stay."""
+    home = home_of(record.domid)
     guest = f"{record.domid}"
     if anew:
         pipeline.rm(home)
@@ -94,8 +94,12 @@ def enter(pipeline: Pipeline, record: Record, *, anew: bool) -> None:
     for key, value in record.config:
         pipeline.write(f"{home}/data/jitsu/config/{key}", value.encode())
     _tell(pipeline, record)
+
+
+def enter(pipeline: Pipeline, record: Record) -> None:
+    """Write what is ours of a record."""
     for key, value in _entry(record).items():
-        pipeline.write(f"{entry}/{key}", value.encode())
+        pipeline.write(f"{entry_of(record.domid)}/{key}", value.encode())
 
 
 def amend(pipeline: Pipeline, there: Record, record: Record) -> bool:
@@ -112,9 +116,10 @@ def amend(pipeline: Pipeline, there: Record, record: Record) -> bool:
     return True
 
 
-def strike(pipeline: Pipeline, domid: int) -> None:
-    """Remove all that there is of a domain, but for the name of its service."""
-    pipeline.rm(home_of(domid))
+def strike(pipeline: Pipeline, domid: int, *, homes: bool) -> None:
+    """Remove all that there is of a domain, but for the name of its service; what is the guest's, if that is for us."""
+    if homes:
+        pipeline.rm(home_of(domid))
     pipeline.rm(entry_of(domid))
 
 

@@ -19,6 +19,7 @@ from jitsu.domains.domain_record import (
     amend,
     appoint,
     enter,
+    furnish,
     make_places,
     recorded,
     strike,
@@ -47,7 +48,10 @@ _FRAME, _PORT = 0, 1
 class DomainStore:
     """The records of one daemon's domains. Everything happens in the running event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, homes: bool = True) -> None:
+        """Without `homes`, what stands in /local/domain is the driver's to write, before its domains run, and it
+        introduces them: so it is on Xen."""
+        self._homes = homes
         self.ready = ReadyWatches()
         self._records: dict[int, Record] = {}
         self._control: dict[int, dict[str, bytes]] = {}
@@ -209,13 +213,14 @@ class DomainStore:
         pipeline = client.pipeline()
         if wanted is None:
             assert there is not None  # noqa: S101 - they differ
-            strike(pipeline, domid)
+            strike(pipeline, domid, homes=self._homes)
             appoint(pipeline, there.service, self._domain_of(there.service))
             await pipeline.commit()
             del self._there[domid]
-            with suppress(StoreError):
-                # It may be a XenStore that never heard of it.
-                await client.release(domid)
+            if self._homes:
+                with suppress(StoreError):
+                    # It may be a XenStore that never heard of it.
+                    await client.release(domid)
         elif there is not None and amend(pipeline, there, wanted):
             await pipeline.commit()
             self._there[domid] = wanted
@@ -225,7 +230,9 @@ class DomainStore:
             anew = there is not None and not there.is_of(wanted)
             if anew and there is not None:
                 appoint(pipeline, there.service, self._domain_of(there.service))
-            enter(pipeline, wanted, anew=anew)
+            if self._homes:
+                furnish(pipeline, wanted, anew=anew)
+            enter(pipeline, wanted)
             if wanted.standing is not Standing.TEMPLATE:
                 appoint(pipeline, wanted.service, self._domain_of(wanted.service))
             await pipeline.commit()
@@ -235,6 +242,8 @@ class DomainStore:
         return True
 
     async def _introduce(self, client: StoreClient, domid: int) -> None:
+        if not self._homes:
+            return
         try:
             await client.introduce(domid, _FRAME, _PORT)
         except StoreError as error:

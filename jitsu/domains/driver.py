@@ -10,6 +10,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+MONITOR_OVERHEAD = 40 << 20
+"""Bytes that a monitor takes beside its guest's memory: QEMU microvm measured 37 MB resident."""
+
 
 @dataclass(frozen=True, slots=True)
 class DomainSpec:
@@ -86,6 +89,8 @@ class Capabilities:
     accelerator: str
     pause: bool
     snapshot: bool
+    overhead: int = MONITOR_OVERHEAD
+    """Bytes that a domain takes beside its guest's memory."""
 
 
 Listener = Callable[[DomainEvent], None]
@@ -100,6 +105,9 @@ class Driver(Protocol):
     """
 
     def capabilities(self) -> Capabilities: ...
+
+    def is_taken(self, domid: int) -> bool:
+        """Is there a domain of that number on this host that we know nothing of? Raises nothing."""
 
     def check(self, spec: DomainSpec) -> None:
         """Say now, not at the first summon, that this spec cannot be built. Raises `DomainError` or `HostError`."""

@@ -63,6 +63,9 @@ class FakeDriver:
     def capabilities(self) -> Capabilities:
         return Capabilities(name="fake", accelerator="none", pause=True, snapshot=True)
 
+    def is_taken(self, domid: int) -> bool:
+        return False
+
     def check(self, spec: DomainSpec) -> None:
         self.calls.append(Call("check", spec.service, spec.domid))
         self._refuse(spec)

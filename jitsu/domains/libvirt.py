@@ -102,6 +102,9 @@ class LibvirtDriver:
     def capabilities(self) -> Capabilities:
         return Capabilities(name="libvirt", accelerator=self._verdict.accelerator, pause=True, snapshot=False)
 
+    def is_taken(self, domid: int) -> bool:
+        return False
+
     def check(self, spec: DomainSpec) -> None:
         check_spec(spec)
 

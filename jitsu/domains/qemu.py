@@ -98,6 +98,9 @@ class QemuDriver:
     def capabilities(self) -> Capabilities:
         return Capabilities(name="qemu", accelerator=self._verdict.accelerator, pause=True, snapshot=True)
 
+    def is_taken(self, domid: int) -> bool:
+        return False
+
     def check(self, spec: DomainSpec) -> None:
         """Say what stands against this spec: kernel, machine, initrd, memory, or a QEMU that is not installed."""
         check_spec(spec)

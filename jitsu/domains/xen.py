@@ -1,6 +1,6 @@
 """The native driver of Xen: domains built by our own code, with no other toolstack between.
 
-A domain's handle is Xen's number of it. Whose it is stands beside its nodes in the XenStore, and its uuid begins with a
+A domain's domid is Xen's own. Whose it is stands beside its nodes in the XenStore, and its uuid begins with a
 mark of the instance: so a daemon that comes after one that was killed finds all of them, also those that were not
 finished. That a domain ended is told by the store's daemon (@releaseDomain), and Xen says why.
 """
@@ -19,9 +19,9 @@ from jitsu.domains.guest_text import printable
 from jitsu.domains.readiness import LONGEST_WORD, Wake
 from jitsu.domains.ready_watches import ReadyWatches
 from jitsu.domains.xen_bindings import Xen, load
-from jitsu.domains.xen_build import Plug, XenBuilder
+from jitsu.domains.xen_build import Ports, XenBuilder
 from jitsu.domains.xen_keys import HOMES, Identity, identity_of, places, resting_of, shutdown_of, told_of
-from jitsu.domains.xen_shell import Seen, State, kind_of, look, mark_of, seen
+from jitsu.domains.xen_shell import Seen, State, exists, kind_of, look, mark_of, seen
 from jitsu.errors import DomainError, HostError, JitsuError
 from jitsu.network.arrivals import Arrivals
 from jitsu.network.netlink import Netlink
@@ -29,12 +29,19 @@ from jitsu.trace import Trace, Traces
 from jitsu.xenstore import request
 from jitsu.xenstore.client import StoreClient
 from jitsu.xenstore.link import StoreUnreachable
+from jitsu.xenstore.subscription import Subscription
 from jitsu.xenstore.wire import StoreError, Type
 
 log = logging.getLogger(__name__)
 
 _MOST_DOMAINS = 1024
 """Listed at once."""
+
+OVERHEAD = 4 << 20
+"""Bytes that a domain takes beside its guest's memory: page tables, and the pages that it shares."""
+
+LOOK_AGAIN = 1.0
+"""Seconds between two attempts to find a XenStore that went away."""
 
 
 @dataclass(slots=True)
@@ -51,49 +58,61 @@ class _Guest:
 
     @property
     def number(self) -> int:
-        return self.domain.handle
+        return self.domain.domid
 
 
 class XenDriver:
     """Builds domains on Xen. Implements `Driver`; made by `open`, on the event loop.
 
-    `instance` tells this host's daemons apart. `plug` puts dom0's end of a guest's interface into the bridge. `store`
-    is where the machine's XenStore listens. `traces` takes how long each domain took to build, stage by stage.
+    `instance` tells this host's daemons apart. `ports` plugs dom0's ends of guests' interfaces in. `store` is where the
+    machine's XenStore listens, if that is not the usual place. `traces` takes how long each domain took to build, stage
+    by stage.
     """
 
     def __init__(
-        self, instance: str, listener: Listener, plug: Plug, traces: Traces, *, store: Path | None = None
+        self, instance: str, listener: Listener, ports: Ports, traces: Traces, *, store: Path | None = None
     ) -> None:
         """Raises `HostError` where the libraries are missing."""
         load()
         self._instance = instance
         self._listener = listener
-        self._plug = plug
+        self._ports = ports
         self._traces = traces
         self._path = store
         self._machine = os.uname().machine
         self._guests: dict[int, _Guest] = {}
         self._ready = ReadyWatches()
         self._netlink = Netlink()
+        self._listening: asyncio.Task[None] | None = None
+        self._reports: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Connect to the XenStore and to Xen. Raises `HostError` and `StoreUnreachable`."""
-        self._store = await StoreClient.connect(self._path)
-        self._arrivals = Arrivals(self._netlink)
-        self._builder = XenBuilder(self._instance, self._store, self._arrivals, self._plug)
+        """Connect to Xen and to the XenStore. Raises `HostError`."""
+        self._xen = Xen()
         try:
-            await self._builder.xen(lambda xen: seen(xen, 0))
-            for place in places():
-                await self._store.mkdir(place)
-            self._releases = await self._store.watch("@releaseDomain")
+            store = await StoreClient.connect(self._path)
+        except StoreUnreachable as error:
+            self._xen.close()
+            raise HostError(error.message, hint="is xenstored running? (systemctl status xenstored)") from None
+        self._arrivals = Arrivals(self._netlink)
+        self._builder = XenBuilder(self._instance, store, self._arrivals, self._ports)
+        try:
+            releases = await self._join(store)
         except JitsuError as error:
             await self.close()
             raise HostError(error.message, hint=error.hint) from None
-        self._ready.connect(self._store)
-        self._listening = asyncio.create_task(self._hear_ends())
+        self._listening = asyncio.create_task(self._hear_ends(releases))
 
     def capabilities(self) -> Capabilities:
-        return Capabilities(name="xen", accelerator="xen", pause=True, snapshot=False)
+        return Capabilities(name="xen", accelerator="xen", pause=True, snapshot=False, overhead=OVERHEAD)
+
+    def is_taken(self, domid: int) -> bool:
+        try:
+            # One hypercall, of microseconds.
+            return exists(self._xen, domid)
+        except DomainError:
+            # Whoever builds the domain hears of it.
+            return False
 
     def check(self, spec: DomainSpec) -> None:
         kind_of(spec, self._machine)
@@ -122,7 +141,7 @@ class XenDriver:
 
     async def destroy(self, domain: Domain, patience: float = 0.0) -> Ending:
         guest = self._guests.get(domain.domid)
-        if guest is None or guest.domain.handle != domain.handle:
+        if guest is None:
             return Ending.ENDED
         guest.dismissed = True
         asked = patience > 0 and await self._asked(guest, patience)
@@ -141,7 +160,7 @@ class XenDriver:
             if each.uuid in known:
                 continue
             if identity is not None and identity.uuid == each.uuid and await self._may_go_on(each):
-                domain = Domain(identity.service, identity.domid, number, identity.fingerprint, each.paused)
+                domain = Domain(identity.service, number, number, identity.fingerprint, each.paused)
                 adopted.append(self._keep(domain, each.uuid))
             else:
                 await self._builder.end(number, each.uuid)
@@ -159,14 +178,30 @@ class XenDriver:
         return [guest.domain for guest in adopted]
 
     async def close(self) -> None:
-        if hasattr(self, "_listening"):
+        if self._listening is not None:
             self._listening.cancel()
+        for task in self._reports:
+            task.cancel()
         self._ready.disconnect()
         self._guests.clear()
         self._builder.close()
+        self._xen.close()
         self._arrivals.close()
         self._netlink.close()
         await self._store.close()
+
+    @property
+    def _store(self) -> StoreClient:
+        return self._builder.store
+
+    async def _join(self, store: StoreClient) -> Subscription:
+        """Take this connection from now on; the ends of domains are told there. Raises JitsuError."""
+        for place in places():
+            await store.mkdir(place)
+        releases = await store.watch("@releaseDomain", limit=1)
+        self._builder.store = store
+        self._ready.connect(store)
+        return releases
 
     # Building.
 
@@ -197,8 +232,16 @@ class XenDriver:
             return
         guest.ready, guest.clock = True, b""
         self._ready.leave(guest.number)
-        if not guest.dismissed:
-            self._listener(DomainEvent(Happening.READY, guest.domain, printable(b"ready " + value)))
+        report = asyncio.create_task(self._report(guest, printable(b"ready " + value)))
+        self._reports.add(report)
+        report.add_done_callback(self._reports.discard)
+
+    async def _report(self, guest: _Guest, word: str) -> None:
+        """Say that a guest is ready, as soon as it can be reached."""
+        with suppress(StoreError, StoreUnreachable):
+            await self._builder.connected(guest.number)
+            if not guest.dismissed:
+                self._listener(DomainEvent(Happening.READY, guest.domain, word))
 
     async def _wake(self, guest: _Guest) -> None:
         wake = Wake.now()
@@ -226,12 +269,29 @@ class XenDriver:
         self._guests.pop(guest.domain.domid, None)
         await self._builder.end(guest.number, guest.uuid)
 
-    async def _hear_ends(self) -> None:
-        try:
-            async for _ in self._releases:
-                await self._look_for_ends()
-        except StoreUnreachable as error:
-            log.error("ends of domains are not heard of any more: %s (%s)", error.message, error.hint)
+    async def _hear_ends(self, releases: Subscription) -> None:
+        """For ever; a XenStore that went away is looked for until it is back."""
+        while True:
+            try:
+                async for _ in releases:
+                    await self._look_for_ends()
+            except StoreUnreachable as error:
+                log.error("the XenStore is gone, and no domain can be built: %s", error.message)
+            self._ready.disconnect()
+            await self._store.close()
+            releases = await self._found_again()
+            log.info("the XenStore is back")
+
+    async def _found_again(self) -> Subscription:
+        while True:
+            await asyncio.sleep(LOOK_AGAIN)
+            with suppress(StoreUnreachable):
+                store = await StoreClient.connect(self._path)
+                try:
+                    return await self._join(store)
+                except JitsuError as error:
+                    log.error("the XenStore is of no use: %s", error.message)
+                    await store.close()
 
     async def _look_for_ends(self) -> None:
         guests = list(self._guests.values())
@@ -244,13 +304,20 @@ class XenDriver:
             log.error("%s", error.message)
 
     async def _ended(self, guest: _Guest, now: Seen | None) -> None:
-        """A domain has ended by itself: remove what is left, and say so, once."""
+        """A domain has ended by itself: remove what is left, and say so, once. Its interface would stay as long as the
+        domain does, and take what is meant for the next one."""
         if not guest.over.done():
             guest.over.set_result(None)
         if guest.dismissed or self._guests.get(guest.domain.domid) is not guest:
             return
         guest.dismissed = True
-        await self._finish(guest)
+        try:
+            self._ports.unplug(guest.number)
+            await self._finish(guest)
+        except (JitsuError, OSError) as error:
+            log.error(
+                "domain %d (%s) ended, and something of it is left: %s", guest.number, guest.domain.service, error
+            )
         good = now is not None and now.state is State.SHUT_DOWN
         why = now.why if now is not None and now.why else "destroyed, and not by jitsu"
         self._listener(DomainEvent(Happening.EXITED if good else Happening.CRASHED, guest.domain, why))
@@ -276,7 +343,7 @@ class XenDriver:
 
     def _guest(self, domain: Domain) -> _Guest:
         guest = self._guests.get(domain.domid)
-        if guest is None or guest.domain.handle != domain.handle:
+        if guest is None:
             raise DomainError(
                 f"domain {domain.domid} ({domain.service}): is not running here", hint="summon the service again"
             )

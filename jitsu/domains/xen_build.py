@@ -13,11 +13,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from jitsu.domains.driver import DomainSpec
 from jitsu.domains.xen_bindings import Handles, Xen
-from jitsu.domains.xen_keys import Identity, Node, backend_of, domain_nodes, ends, tty_of, vif_of
+from jitsu.domains.xen_keys import CONNECTED, Identity, Node, backend_of, domain_nodes, ends, tty_of, vif_of
 from jitsu.domains.xen_shell import MIB, Frames, Kind, Shell, fill, foretold, look, make_shell, mark_of
 from jitsu.errors import DomainError, HostError, JitsuError
 from jitsu.network.arrivals import Arrivals
@@ -47,8 +47,15 @@ _END_LOOK = 0.005
 
 T = TypeVar("T")
 
-Plug = Callable[[int], None]
-"""Plugs an interface, by its index, into the bridge. Raises OSError."""
+
+class Ports(Protocol):
+    """Dom0's ends of the guests' interfaces."""
+
+    def plug(self, domid: int) -> object:
+        """Make the interface that netback made for a domain a locked port of the bridge. Raises JitsuError, OSError."""
+
+    def unplug(self, domid: int) -> None:
+        """Take it off the bridge, and its gate with it; one that is gone is no error. Raises OSError."""
 
 
 class XenBuilder:
@@ -57,11 +64,12 @@ class XenBuilder:
     Every method raises `DomainError`, `HostError` or `StoreUnreachable`; what failed halfway leaves nothing.
     """
 
-    def __init__(self, instance: str, store: StoreClient, arrivals: Arrivals, plug: Plug) -> None:
+    def __init__(self, instance: str, store: StoreClient, arrivals: Arrivals, ports: Ports) -> None:
         self._instance = instance
-        self._store = store
+        self.store = store
+        """Replaced by the owner when the connection was lost."""
         self._arrivals = arrivals
-        self._plug = plug
+        self._ports = ports
         self._one_writer = asyncio.Lock()
         self._handles = Handles()
         self._threads = ThreadPoolExecutor(THREADS, "xen")
@@ -99,9 +107,22 @@ class XenBuilder:
             if result is not None:
                 raise result
 
+    async def connected(self, number: int) -> None:
+        """Wait until netback is connected to the guest, if it has an interface: before that its end has no carrier, and
+        loses what is sent there."""
+        path = f"{backend_of(number)}/state"
+        async with await self.store.watch(path, limit=1) as changes:
+            async for _ in changes:
+                try:
+                    if await self.store.read(path) == CONNECTED:
+                        return
+                except StoreError:
+                    # It has no interface.
+                    return
+
     async def _furnish(self, shell: Shell, spec: DomainSpec, trace: Trace, *, run: bool) -> None:
         """All that lies between a shell and a domain that runs, or could."""
-        identity = Identity(self._instance, spec.service, spec.domid, spec.fingerprint, shell.uuid)
+        identity = Identity(self._instance, spec.service, spec.fingerprint, shell.uuid)
         expected = foretold(shell)
 
         def filled(xen: Xen) -> Frames:
@@ -120,7 +141,7 @@ class XenBuilder:
             await asyncio.shield(entering)
             with trace.span("introduce"):
                 async with asyncio.timeout(STORE_PATIENCE):
-                    await self._store.introduce(shell.number, frames.store.frame, frames.store.port)
+                    await self.store.introduce(shell.number, frames.store.frame, frames.store.port)
             if run:
                 with trace.span("unpause"):
                     await self.xen(lambda xen: xen.call("xc_domain_unpause", shell.number))
@@ -136,7 +157,7 @@ class XenBuilder:
         await _both(start(), wire())
 
     async def _write(self, nodes: list[Node]) -> None:
-        pipeline = self._store.pipeline()
+        pipeline = self.store.pipeline()
         for node in nodes:
             pipeline.write(node.path, node.value)
             if node.perms:
@@ -150,22 +171,22 @@ class XenBuilder:
         """Wait until the console of a domain that was introduced has its terminal, or there will be none."""
         with suppress(TimeoutError, StoreError):
             async with asyncio.timeout(CONSOLE_PATIENCE):
-                if not await self._store.is_introduced(number):
+                if not await self.store.is_introduced(number):
                     return
                 if await self.xen(lambda xen: look(xen, number, uuid)) is None:
                     return
-                async with await self._store.watch(tty_of(number)) as changes:
+                async with await self.store.watch(tty_of(number)) as changes:
                     async for _ in changes:
                         with suppress(StoreError):
-                            if await self._store.read(tty_of(number)):
+                            if await self.store.read(tty_of(number)):
                                 return
 
     async def _wire(self, number: int) -> None:
         """What a hotplug script does: netback's interface into the bridge, and say so."""
         name = vif_of(number)
         try:
-            link = await self._arrivals.come(name, VIF_PATIENCE)
-            self._plug(link.ifindex)
+            await self._arrivals.come(name, VIF_PATIENCE)
+            self._ports.plug(number)
         except TimeoutError:
             raise DomainError(
                 f"{name}: dom0's kernel made no such interface within {VIF_PATIENCE:g} s",
@@ -176,7 +197,7 @@ class XenBuilder:
                 f"{name} cannot be plugged into the bridge: {error.strerror}",
                 hint="is the bridge still there? (ip -br link)",
             ) from None
-        await self._store.write(f"{backend_of(number)}/hotplug-status", b"connected")
+        await self.store.write(f"{backend_of(number)}/hotplug-status", b"connected")
 
     async def _destroy(self, number: int, uuid: str) -> None:
         def destroy(xen: Xen) -> bool:
@@ -199,7 +220,7 @@ class XenBuilder:
 
     async def _remove(self, number: int) -> None:
         # What is not there need not be removed.
-        await self._store.answers([request.rm(path) for path in ends(number)])
+        await self.store.answers([request.rm(path) for path in ends(number)])
         with suppress(TimeoutError):
             await self._arrivals.gone(vif_of(number), VIF_PATIENCE)
 

@@ -52,7 +52,6 @@ class Identity:
 
     instance: str
     service: str
-    domid: int
     fingerprint: str
     uuid: str
 
@@ -67,7 +66,6 @@ class Identity:
             return cls(
                 str(read["instance"]),
                 str(read["service"]),
-                int(read["domid"]),
                 str(read["fingerprint"]),
                 str(read["uuid"]),
             )
@@ -91,7 +89,8 @@ def domain_nodes(
     home = home_of(number)
     nodes = [
         Node(home, b"", ("n0", f"r{number}")),
-        Node(f"{home}/name", f"{identity.service}-{identity.domid}".encode()),
+        # `xl` wants names that differ, and a service may have two domains for a moment.
+        Node(f"{home}/name", f"{identity.service}-{number}".encode()),
         Node(f"{home}/domid", b"%d" % number),
         Node(identity_of(number), identity.encode()),
         Node(f"{home}/console/port", b"%d" % console.port),

@@ -85,7 +85,7 @@ def mark_of(instance: str) -> bytes:
 
 
 def make_shell(xen: Xen, spec: DomainSpec, kind: Kind, mark: bytes) -> Shell:
-    """A new domain, empty and paused. Raises `DomainError`; nothing is left then."""
+    """A new domain of the spec's domid, empty and paused. Raises `DomainError`; nothing is left then."""
     ffi = xen.ffi
     identity = mark + os.urandom(8)
     config = ffi.new("struct xen_domctl_createdomain *")
@@ -97,9 +97,12 @@ def make_shell(xen: Xen, spec: DomainSpec, kind: Kind, mark: bytes) -> Shell:
     config.grant_opts = _GRANTS_V1
     if kind is Kind.PVH:
         config.arch.emulation_flags = _EMULATED_LAPIC
-    number_out = ffi.new("uint32_t *")
-    xen.call("xc_domain_create", number_out, config)
-    number: int = number_out[0]
+    number = spec.domid
+    if exists(xen, number):
+        raise DomainError(
+            f"there is a domain {number} already, and another toolstack made it", hint="try again: see xl list"
+        )
+    xen.call("xc_domain_create", ffi.new("uint32_t *", number), config)
     try:
         xen.call("xc_domain_max_vcpus", number, spec.vcpus)
         xen.call("xc_domain_setmaxmem", number, spec.memory // 1024 + SLACK_KIB)
@@ -262,6 +265,11 @@ def seen(xen: Xen, first: int, most: int = 1) -> list[Seen]:
     found = xen.ffi.new("xc_domaininfo_t[]", most)
     count = xen.call("xc_domain_getinfolist", first, most, found)
     return [_seen(found[position]) for position in range(count)]
+
+
+def exists(xen: Xen, number: int) -> bool:
+    """Is there a domain of that number? Raises `DomainError`."""
+    return any(each.number == number for each in seen(xen, number))
 
 
 def look(xen: Xen, number: int, identity: str) -> Seen | None:

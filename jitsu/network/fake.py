@@ -41,10 +41,10 @@ class FakeNetwork:
     resting: set[int] = field(default_factory=set)
     broken: Exception | None = None
 
-    def open_tap(self, domid: int) -> int:
+    def open_taps(self, domid: int) -> list[int]:
         if self.broken is not None:
             raise self.broken
-        return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        return [os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)]
 
     def plug(self, domid: int) -> Port:
         self.ports.add(domid)

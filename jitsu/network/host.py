@@ -48,11 +48,13 @@ class Channel(Protocol):
 class Network(Protocol):
     """What a summon needs of the network. `FakeNetwork` has the same shape."""
 
-    def open_tap(self, domid: int) -> int:
-        """Make the guest's tap; returns its only descriptor. It is not connected to anything yet."""
+    def open_taps(self, domid: int) -> list[int]:
+        """Make the guest's tap; returns its only descriptor. It is not connected to anything yet. None is made, and
+        none returned, where the hypervisor makes its guests' interfaces."""
 
     def plug(self, domid: int) -> Port:
-        """Make the tap a locked port of the bridge and bring it up; one that is already rests no longer."""
+        """Make the guest's interface a locked port of the bridge and bring it up; one that is already rests no
+        longer."""
 
     def rest(self, port: Port) -> None:
         """Let nothing into a port whose guest rests, until it is plugged in again. Raises OSError."""
@@ -71,10 +73,12 @@ class Network(Protocol):
 
 
 class HostNetwork:
-    """The real thing, in the network namespace in which it was made."""
+    """The real thing, in the network namespace in which it was made. With `vifs`, guests' interfaces are Xen's: netback
+    makes and removes them, named after Xen's number of the domain."""
 
-    def __init__(self, settings: BridgeSettings) -> None:
+    def __init__(self, settings: BridgeSettings, *, vifs: bool = False) -> None:
         self._settings = settings
+        self._vifs = vifs
         self._tag = _tag(settings.instance)
         self._netlink = Netlink()
         self._sentinel = sentinel_name(settings.instance)
@@ -82,11 +86,11 @@ class HostNetwork:
         self._started = False
         self._found = False
 
-    async def start(self) -> int:
-        """Raise the bridge, plug the sentinel's tap; returns the sentinel's descriptor.
-
-        Raises ResourceBusy or HostError.
+    async def start(self, *, begun: bool = False) -> int:
+        """Raise the bridge, plug the sentinel's tap; returns the sentinel's descriptor. For `begun` see
+        `BridgeSettings`. Raises ResourceBusy or HostError.
         """
+        self._settings = replace(self._settings, begun=begun)
         self._bridge, self._found = await raise_bridge(self._settings)
         fd = self._open_sentinel()
         self._started = True
@@ -141,11 +145,17 @@ class HostNetwork:
                 for address in addresses:
                     sock.send(announcement(mac, address.packed))
 
-    def open_tap(self, domid: int) -> int:
-        return open_tap(self._name(domid))
+    def open_taps(self, domid: int) -> list[int]:
+        return [] if self._vifs else [open_tap(self._name(domid))]
 
     def plug(self, domid: int) -> Port:
         return self._plug(self._name(domid), GUEST_PORT)
+
+    def unplug(self, domid: int) -> None:
+        """Take a port off the bridge whose guest is dead, and its gate with it. One that is gone is no error."""
+        link = self._netlink.link(self._name(domid))
+        if link is not None and link.master == self._bridge:
+            self._netlink.unplug(link.ifindex)
 
     def rest(self, port: Port) -> None:
         self._netlink.set_flags(port.ifindex, RESTING_PORT)
@@ -173,7 +183,7 @@ class HostNetwork:
         return fd
 
     def _name(self, domid: int) -> str:
-        return f"j{self._tag}g{domid}"
+        return f"vif{domid}.0" if self._vifs else f"j{self._tag}g{domid}"
 
     def _plug(self, name: str, flags: PortFlags) -> Port:
         ifindex = socket.if_nametoindex(name)

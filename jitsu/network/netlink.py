@@ -104,6 +104,15 @@ class Netlink:
             (_RTM_NEWLINK, 0, _IFINFO.pack(socket.AF_UNSPEC, 0, ifindex, _IFF_UP, _IFF_UP)),
         )
 
+    def unplug(self, ifindex: int) -> None:
+        """Take a port off its bridge, with all entries that point at it. One that is gone is no error."""
+        off = _attribute(_IFLA_MASTER, struct.pack("=I", 0))
+        try:
+            self._request((_RTM_NEWLINK, 0, _IFINFO.pack(socket.AF_UNSPEC, 0, ifindex, 0, 0) + off))
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
+
     def set_flags(self, ifindex: int, flags: PortFlags) -> None:
         """Change the flags of a port of a bridge."""
         self._request(_flags_message(ifindex, flags))

@@ -1,14 +1,15 @@
 """Admission: what all guests together may take. Pure arithmetic."""
 
-MONITOR_OVERHEAD = 40 << 20
-"""Bytes that a monitor takes beside its guest's memory: QEMU microvm measured 37 MB resident."""
+from jitsu.domains.driver import MONITOR_OVERHEAD
 
 
 class Budget:
-    """Memory in bytes, number of guests and of their virtual processors, granted to domids and given back."""
+    """Memory in bytes, number of guests and of their virtual processors, granted to domids and given back. A guest
+    takes `overhead` bytes beside its own memory."""
 
-    def __init__(self, memory: int, guests: int, vcpus: int) -> None:
+    def __init__(self, memory: int, guests: int, vcpus: int, overhead: int = MONITOR_OVERHEAD) -> None:
         self._memory, self._guests, self._vcpus = memory, guests, vcpus
+        self._overhead = overhead
         self._granted: dict[int, tuple[int, int]] = {}
 
     def resize(self, memory: int, guests: int, vcpus: int) -> None:
@@ -28,6 +29,10 @@ class Budget:
     def guests_used(self) -> int:
         return len(self._granted)
 
+    def cost(self, memory: int) -> int:
+        """Bytes that a guest with so much memory takes."""
+        return memory + self._overhead
+
     def has(self, domid: int) -> bool:
         """Is anything granted to this domid?"""
         return domid in self._granted
@@ -37,9 +42,9 @@ class Budget:
         if len(self._granted) >= self._guests:
             return f"the box is full: {len(self._granted)} of {self._guests} guests run ([limits] guests)"
         free = self._memory - self.memory_used
-        if memory + MONITOR_OVERHEAD > free:
+        if self.cost(memory) > free:
             return (
-                f"the box is full: {(memory + MONITOR_OVERHEAD) >> 20} MiB asked for, "
+                f"the box is full: {self.cost(memory) >> 20} MiB asked for, "
                 f"{max(free, 0) >> 20} of {self._memory >> 20} MiB free ([limits] memory)"
             )
         idle = self._vcpus - self.vcpus_used
@@ -51,7 +56,7 @@ class Budget:
 
     def grant(self, domid: int, memory: int, vcpus: int) -> None:
         """Book a guest, also one that runs already and was adopted."""
-        self._granted[domid] = memory + MONITOR_OVERHEAD, vcpus
+        self._granted[domid] = self.cost(memory), vcpus
 
     def release(self, domid: int) -> None:
         self._granted.pop(domid, None)

@@ -7,7 +7,7 @@ port. Nothing here decides which way is taken.
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from jitsu.config import NetworkConfig, ServiceConfig
@@ -58,6 +58,10 @@ class Builder:
         """The next domain gets this domid: those of domains that outlived an earlier daemon are not given again."""
         self._last_domid = domid - 1
 
+    def cost(self, service: ServiceConfig) -> int:
+        """Bytes that a guest of this service takes."""
+        return self._budget.cost(service.memory)
+
     def refuses(self, service: ServiceConfig) -> str | None:
         """Why there is no room for a guest of this service now, or None."""
         return self._budget.refuses(service.memory, service.vcpus)
@@ -75,7 +79,7 @@ class Builder:
         """They go round, so that none is given again for long; more than there are have no room on any box."""
         while True:
             self._last_domid = self._last_domid % LAST_DOMID + 1
-            if not self._budget.has(self._last_domid):
+            if not self._budget.has(self._last_domid) and not self._driver.is_taken(self._last_domid):
                 return self._last_domid
 
     def adopt(self, service: ServiceConfig, domain: Domain) -> Holding:
@@ -114,16 +118,16 @@ class Builder:
         if template:
             spec = replace(spec, fingerprint=f"{spec.fingerprint} template")
         with trace.span("tap"):
-            tap = self._network.open_tap(holding.domid)
+            taps = self._network.open_taps(holding.domid)
         try:
             with trace.span("spawn"):
-                holding.domain = await self._driver.launch(spec, [tap])
+                holding.domain = await self._driver.launch(spec, taps)
             self._store.began(spec, Standing.TEMPLATE if template else Standing.BOOTING)
             trace.begin("boot")
             with trace.span("port"):
                 self.connect(service, holding, quiet=quiet)
         finally:
-            await _close_tap(tap, holding)
+            await _close_taps(taps, holding)
 
     async def rest(self, holding: Holding) -> None:
         """Let the guest rest; its gate is closed. Raises JitsuError or OSError; `end` the holding then."""
@@ -150,13 +154,13 @@ class Builder:
     async def blank(self, service: ServiceConfig, holding: Holding, trace: Trace) -> None:
         """Start a monitor of this service's shape, without a guest. Raises JitsuError or OSError; `end` it then."""
         with trace.span("tap"):
-            tap = self._network.open_tap(holding.domid)
+            taps = self._network.open_taps(holding.domid)
         try:
             with trace.span("spawn"):
-                holding.domain = await self._saving().blank(spec_of(service, self._settings, holding.domid), [tap])
+                holding.domain = await self._saving().blank(spec_of(service, self._settings, holding.domid), taps)
             self.connect(service, holding, quiet=True)
         finally:
-            await _close_tap(tap, holding)
+            await _close_taps(taps, holding)
 
     async def restore(self, service: ServiceConfig, holding: Holding, trace: Trace) -> None:
         """Make a blank monitor the service's guest. Raises JitsuError or OSError; `end` the holding then."""
@@ -259,9 +263,10 @@ class Builder:
         return saver
 
 
-async def _close_tap(tap: int, holding: Holding) -> None:
-    """Close our copy. Without a monitor it is the last, and the kernel takes its time to remove the interface."""
-    if holding.domain is None:
-        await asyncio.to_thread(os.close, tap)
-    else:
-        os.close(tap)
+async def _close_taps(taps: Sequence[int], holding: Holding) -> None:
+    """Close our copies. Without a monitor they are the last, and the kernel takes its time to remove an interface."""
+    for tap in taps:
+        if holding.domain is None:
+            await asyncio.to_thread(os.close, tap)
+        else:
+            os.close(tap)

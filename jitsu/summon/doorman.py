@@ -13,7 +13,7 @@ from array import array
 from collections import Counter, OrderedDict
 
 from jitsu.config import LimitsConfig
-from jitsu.summon.admission import MONITOR_OVERHEAD
+from jitsu.domains.driver import MONITOR_OVERHEAD
 from jitsu.summon.machine import Phase
 from jitsu.summon.tenant import Tenant
 from jitsu.synjitsu.embryonic import Key, WaitingRoom, client_of
@@ -32,10 +32,12 @@ _SHORTEST_REPETITION = 4
 
 
 class Doorman:
-    """Decides at each SYN for a sleeper. Times are `time.monotonic()` seconds."""
+    """Decides at each SYN for a sleeper. Times are `time.monotonic()` seconds. A guest takes `overhead` bytes beside
+    its own memory."""
 
-    def __init__(self, limits: LimitsConfig) -> None:
+    def __init__(self, limits: LimitsConfig, overhead: int = MONITOR_OVERHEAD) -> None:
         self._limits = limits
+        self._overhead = overhead
         self.room = WaitingRoom(limits.held, a_service=limits.held // 8, a_client=limits.held // 16)
         each = limits.knocks / 2
         self._first, self._again = Allowance(each), Allowance(each)
@@ -78,7 +80,7 @@ class Doorman:
 
     def admit_stranger(self, service: str, memory: int) -> None:
         """The service's guest is about to be started, and only a bare SYN is known that wants it."""
-        self._strangers[service] = memory + MONITOR_OVERHEAD
+        self._strangers[service] = memory + self._overhead
 
     def is_stranger(self, service: str) -> bool:
         return service in self._strangers
@@ -107,7 +109,7 @@ class Doorman:
         if not self._strangers or service in self._strangers:
             return True
         part = self._limits.strangers / (100 if insists else 200)
-        taken = sum(self._strangers.values()) + memory + MONITOR_OVERHEAD
+        taken = sum(self._strangers.values()) + memory + self._overhead
         return taken <= part * self._limits.memory and len(self._strangers) < part * self._limits.guests
 
     def _allowance_of(self, client: bytes) -> "Allowance":

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from jitsu.config import ServiceConfig, WarmConfig
 from jitsu.domains.driver import Domain, DomainEvent
 from jitsu.errors import DomainError, JitsuError
-from jitsu.summon.admission import MONITOR_OVERHEAD
 from jitsu.summon.builder import Builder
 from jitsu.summon.tasks import Tasks
 from jitsu.summon.tenant import Holding
@@ -48,10 +47,11 @@ class Making:
 
 @dataclass(slots=True, eq=False)
 class Warm:
-    """A service that is kept warm. `away` says whether it is asleep; `examined`: its saved state was looked for;
-    `saved`: it was there and good then, and no summon has found otherwise."""
+    """A service that is kept warm. `cost` is in bytes; `away` says whether it is asleep; `examined`: its saved state
+    was looked for; `saved`: it was there and good then, and no summon has found otherwise."""
 
     service: ServiceConfig
+    cost: int
     away: Callable[[], bool]
     shape: str = ""
     examined: bool = False
@@ -60,10 +60,6 @@ class Warm:
     @property
     def name(self) -> str:
         return self.service.name
-
-    @property
-    def cost(self) -> int:
-        return self.service.memory + MONITOR_OVERHEAD
 
 
 class Pools:
@@ -91,7 +87,7 @@ class Pools:
         if service.mode not in ("paused", "snapshot"):
             self.forget(service.name)
             return
-        warm = Warm(service, away)
+        warm = Warm(service, self._builder.cost(service), away)
         if service.mode == "snapshot":
             warm.shape = self._builder.shape(service)
             if warm.shape:

@@ -47,7 +47,7 @@ class Wire:
 async def wire() -> Iterator[Wire]:
     network = HostNetwork(BridgeSettings("jt0", IPv4Interface("10.9.0.1/24"), "gate-test"))
     sentinel = await network.start()
-    guest, port = network.open_tap(1), network.plug(1)
+    guest, port = network.open_taps(1)[0], network.plug(1)
     client = open_tap("client")
     netlink = Netlink()
     netlink.plug(socket.if_nametoindex("client"), socket.if_nametoindex("jt0"), ORDINARY)
@@ -104,7 +104,7 @@ def test_traffic_falls_back_to_the_sentinel_when_the_port_dies(wire: Wire) -> No
     os.close(wire.guest)
     wire.from_client(2)
     assert _numbers(wire.sentinel) == [2]
-    wire.guest = wire.network.open_tap(2)
+    wire.guest = wire.network.open_taps(2)[0]
 
 
 def test_the_kernel_tells_how_long_the_gate_is_unused(wire: Wire) -> None:
@@ -123,7 +123,7 @@ def test_closing_a_gate_that_went_with_its_port_is_no_error(wire: Wire) -> None:
     wire.network.open_gate(GUEST, wire.port)
     os.close(wire.guest)
     wire.network.close_gate(GUEST, wire.port)
-    wire.guest = wire.network.open_tap(2)
+    wire.guest = wire.network.open_taps(2)[0]
 
 
 def test_not_one_frame_is_lost_or_doubled_while_the_gate_moves(wire: Wire, full: bool) -> None:

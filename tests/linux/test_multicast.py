@@ -52,7 +52,7 @@ async def link(request: pytest.FixtureRequest) -> AsyncIterator[Link]:
     _ip("link", "set", "jt0", "up")
     network = HostNetwork(BridgeSettings("jt0", IPv4Interface("10.9.0.1/24"), "multicast-test", existing=True))
     sentinel = await network.start()
-    guest = network.open_tap(1)
+    guest = network.open_taps(1)[0]
     network.plug(1)
     ends = [open_tap(name) for name in ("client", "bystander")]
     for name in ("client", "bystander"):

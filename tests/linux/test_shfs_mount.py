@@ -56,7 +56,12 @@ def servers(image: Path) -> list[int]:
 
 def times_open(process: int, image: Path) -> int:
     """How often a process has the image open: once for each edition that it reads."""
-    return sum(os.readlink(link) == str(image) for link in Path(f"/proc/{process}/fd").iterdir())
+    found = 0
+    for link in Path(f"/proc/{process}/fd").iterdir():
+        # One may be closed before it is looked at.
+        with contextlib.suppress(FileNotFoundError):
+            found += os.readlink(link) == str(image)
+    return found
 
 
 def until(wanted: object, look: Callable[[], object]) -> None:

@@ -11,7 +11,8 @@ from tests.unit.test_config import SMALLEST, complaint, configuration
 LIBVIRT = '[daemon]\ndriver = "libvirt"\n'
 
 BROKEN = {
-    "driver-unknown": '[daemon]\ndriver = "xen"\n' + SMALLEST,
+    "driver-unknown": '[daemon]\ndriver = "vmware"\n' + SMALLEST,
+    "uids-of-xens-guests": '[daemon]\ndriver = "xen"\n[limits]\nuids = "200000-200999"\n' + SMALLEST,
     "uids-of-libvirts-guests": LIBVIRT + '[limits]\nuids = "200000-200999"\n' + SMALLEST,
     "unknown-key-of-libvirt": LIBVIRT + '[libvirt]\nurl = "qemu:///system"\n' + SMALLEST,
     "uri-of-no-qemu": LIBVIRT + '[libvirt]\nuri = "xen:///system"\n' + SMALLEST,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from jitsu.config import DaemonConfig, XenstoreConfig
+from jitsu.config import DaemonConfig
 from jitsu.daemon import companion
 from jitsu.daemon.xenstore_link import XenstoreLink
 from jitsu.daemon.xenstored import SOCKET_NAME, STATE_NAME
@@ -35,7 +35,7 @@ class Board:
 
     def daemon(self, socket: Path | None = None) -> tuple[XenstoreLink, DomainStore]:
         store = DomainStore()
-        link = XenstoreLink(DaemonConfig("jitsu", self.runtime, self.state), XenstoreConfig(socket), store)
+        link = XenstoreLink(DaemonConfig("jitsu", self.runtime, self.state), socket, store)
         self.links.append(link)
         link.start()
         return link, store

@@ -2,7 +2,7 @@
 
 from jitsu.domains.xen_keys import Identity, Ring, domain_nodes, ends
 
-IDENTITY = Identity("edge", "www", 12, "a1b2", "00" * 16)
+IDENTITY = Identity("edge", "www", "a1b2", "00" * 16)
 RING = Ring(0x39000, 2)
 
 
@@ -10,7 +10,7 @@ def test_without_an_interface_there_are_nine() -> None:
     nodes = domain_nodes(7, IDENTITY, RING)
     assert [(node.path, node.value) for node in nodes] == [
         ("/local/domain/7", b""),
-        ("/local/domain/7/name", b"www-12"),
+        ("/local/domain/7/name", b"www-7"),
         ("/local/domain/7/domid", b"7"),
         ("/local/domain/7/jitsu", IDENTITY.encode()),
         ("/local/domain/7/console/port", b"2"),

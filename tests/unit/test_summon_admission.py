@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jitsu.summon.admission import MONITOR_OVERHEAD, Budget
+from jitsu.domains.driver import MONITOR_OVERHEAD
+from jitsu.summon.admission import Budget
 
 MIB = 1 << 20
 

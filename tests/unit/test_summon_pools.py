@@ -8,11 +8,10 @@ from dataclasses import replace
 import pytest
 
 from jitsu.config import ServiceConfig, WarmConfig
-from jitsu.domains.driver import Domain, DomainSpec, Happening
+from jitsu.domains.driver import MONITOR_OVERHEAD, Domain, DomainSpec, Happening
 from jitsu.domains.fake import Behaviour
 from jitsu.errors import DomainError
 from jitsu.summon import refill
-from jitsu.summon.admission import MONITOR_OVERHEAD
 from jitsu.summon.machine import Silent
 from jitsu.summon.summoner import Summoner
 from jitsu.synjitsu.sentinel import Sentinel

@@ -15,7 +15,7 @@ from jitsu.demo.stage import CLIENT_LINK, ZONE, Cast, Stage
 from jitsu.network.frames import ACK, RST, mac_bytes, read_segment, tcp_segment
 from jitsu.network.namespace import inside
 from tests.vm.dual import BOARD6, CLIENT6, dual_stage, with_ipv6
-from tests.vm.witness import SynWitness, belongings, monitors, nothing_is_left, row, until_asleep
+from tests.vm.witness import belongings, monitors, nothing_is_left, row, syn_witness, until_asleep
 
 pytestmark = pytest.mark.usefixtures("private_network")
 
@@ -46,7 +46,7 @@ def test_a_question_over_ipv6_for_an_ipv6_address_summons_and_curl_is_served(dua
 
 def test_a_bare_syn_over_ipv6_summons_and_is_delivered_once(dual: Stage, visitor: Client) -> None:
     before = belongings(dual)
-    with SynWitness() as witness:
+    with syn_witness() as witness:
         visit = visitor.by_address(_address6(dual, "shop"))
     [trace] = dual.ask("trace", service="shop", last=1)
     assert (visit.status, trace["cause"]) == (200, "syn")
@@ -107,7 +107,7 @@ def test_happy_eyeballs_meet_one_guest(dual: Stage, tmp_path: Path, patience: in
         f"curl -sS --max-time 30 --happy-eyeballs-timeout-ms {patience} -o /dev/null -w '%{{http_code}} %{{remote_ip}}'"
     )
     script = f"mount --bind {resolv} /etc/resolv.conf && exec {curl} http://www.{ZONE}/"
-    with SynWitness() as witness:
+    with syn_witness() as witness:
         said = _in_client(dual, "unshare", "--mount", "sh", "-c", script)
     status, remote = said.split()
     assert status == "200"

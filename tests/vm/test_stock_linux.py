@@ -9,7 +9,7 @@ from jitsu.demo.client import Client, SynCounter
 from jitsu.demo.stage import ZONE, Cast, Stage
 from jitsu.trace import TraceRecord
 from tests.vm.dual import dual_stage
-from tests.vm.witness import SynWitness, belongings, nothing_is_left, row, until_asleep
+from tests.vm.witness import belongings, nothing_is_left, row, syn_witness, until_asleep
 
 pytestmark = [pytest.mark.usefixtures("private_network"), pytest.mark.timeout(600)]
 
@@ -29,7 +29,7 @@ def linux(stock_linux: Path) -> Iterator[Stage]:
 
 def test_a_bare_syn_is_held_and_repeated_and_delivered_once(linux: Stage) -> None:
     before = belongings(linux)
-    with SynCounter(linux.client) as counter, SynWitness() as witness:
+    with SynCounter(linux.client) as counter, syn_witness() as witness:
         visit = Client(linux.client, counter, patience=60).by_address(_address(linux))
     trace: TraceRecord = linux.ask("trace", service="linux", last=1)[0]
     assert visit.status == 200
@@ -58,7 +58,7 @@ def test_a_question_summons_it_too(linux: Stage) -> None:
 def test_one_of_ipv6_alone_is_probed_over_ipv6_and_met(stock_linux: Path) -> None:
     options = {**OPTIONS, "initrd": str(stock_linux / "initrd"), "address": "", "address6": "fd77::60"}
     with dual_stage([Cast("linux", stock_linux / "vmlinuz", options)], {"limits": {"boot": 60}}) as stage:
-        with SynCounter(stage.client) as counter, SynWitness() as witness:
+        with SynCounter(stage.client) as counter, syn_witness() as witness:
             visit = Client(stage.client, counter, patience=60).by_address("fd77::60")
         assert visit.status == 200
         assert b"Hello from linux" in visit.body
@@ -70,7 +70,7 @@ def test_one_of_ipv6_alone_is_probed_over_ipv6_and_met(stock_linux: Path) -> Non
 def test_our_probes_are_nobodys_traffic(stock_linux: Path) -> None:
     options = {**OPTIONS, "initrd": str(stock_linux / "initrd"), "idle": 2}
     with Stage([Cast("linux", stock_linux / "vmlinuz", options)], sections={"limits": {"boot": 60}}) as stage:
-        with SynWitness() as witness:
+        with syn_witness() as witness:
             stage.ask("start", service="linux")
             started = row(stage, "linux")
             assert (started["state"], started["connections"]) == ("serving", 0)

@@ -12,7 +12,7 @@ from jitsu.demo.stage import ZONE, Cast, Stage
 from jitsu.network.namespace import inside
 from tests.vm.dual import dual_stage, with_ipv6
 from tests.vm.load import Load, jobs
-from tests.vm.witness import SynWitness, belongings, nothing_is_left, row, until_asleep
+from tests.vm.witness import belongings, nothing_is_left, row, syn_witness, until_asleep
 
 pytestmark = [pytest.mark.usefixtures("private_network"), pytest.mark.timeout(900)]
 
@@ -28,7 +28,7 @@ def test_every_summon_is_answered_and_every_syn_delivered_once(hello: Path, full
     cast = [with_ipv6(Cast(name, hello), number) for number, name in enumerate(names)]
     with dual_stage(cast) as stage, SynCounter(stage.client) as counter:
         before = belongings(stage)
-        with SynWitness() as witness:
+        with syn_witness() as witness:
             load = Load(stage, Client(stage.client, counter), jobs(names, count, seeded, versions=(4, 6)), CLIENTS)
             load.run()
         assert load.errors == [], stage.complaints()

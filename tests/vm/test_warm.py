@@ -14,7 +14,7 @@ import pytest
 from jitsu.demo.client import Client, SynCounter, Visit
 from jitsu.demo.stage import ZONE, Cast, Stage, interface_names
 from jitsu.trace import TraceRecord
-from tests.vm.witness import SynWitness, monitors, row, until_asleep
+from tests.vm.witness import monitors, row, syn_witness, until_asleep
 
 pytestmark = [pytest.mark.usefixtures("private_network"), pytest.mark.timeout(300)]
 
@@ -76,7 +76,7 @@ def nobody_is_left(stage: Stage) -> None:
 def test_a_guest_that_rests_goes_on_for_every_summon(hello: Path, full: bool, ready: str) -> None:
     rounds = 60 if full else 8
     cast = [Cast("www", hello, {"mode": "paused", "idle": 0.3, "ready": ready})]
-    with Stage(cast) as stage, SynCounter(stage.client) as counter, SynWitness() as witness:
+    with Stage(cast) as stage, SynCounter(stage.client) as counter, syn_witness() as witness:
         client = Client(stage.client, counter)
         until_kept(stage, "www", "paused")
         assert row(stage, "www")["state"] == "paused"
@@ -103,7 +103,7 @@ def test_a_saved_guest_is_restored_for_every_summon_and_is_never_the_same_twice(
 ) -> None:
     rounds = 60 if full else 8
     cast = [Cast("www", hello, {"mode": "snapshot", "idle": 0.3, "ready": ready})]
-    with Stage(cast) as stage, SynCounter(stage.client) as counter, SynWitness() as witness:
+    with Stage(cast) as stage, SynCounter(stage.client) as counter, syn_witness() as witness:
         client = Client(stage.client, counter)
         boots, tokens = set(), set()
         for turn in range(rounds):

@@ -1,70 +1,20 @@
 """Witnesses of a load: every SYN on the bridge, and everything that could be left behind."""
 
-import socket
-import struct
 import subprocess
 import threading
-from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 from jitsu.demo.stage import UPLINK, Stage, interface_names
 from jitsu.domains.qemu_adoption import survivors
-from jitsu.network.frames import read_segment
 from jitsu.summon.tenant import Row
-from jitsu.synjitsu.embryonic import key_of
 from tests.open_files import open_files
-
-_ETH_P_ALL = 3
-_PACKET_OUTGOING = 4
-_SO_RCVBUFFORCE = 33
-_SOL_PACKET, _PACKET_STATISTICS = 263, 6
-
-Syn = tuple[bytes, bytes, int, int, int]
-"""Service address, client address, client port, service port, initial sequence number."""
+from tests.syn_witness import SynWitness
 
 
-class SynWitness:
-    """Sees each SYN twice: as it reaches the bridge through the uplink, and as it is put into a guest's tap.
-
-    `arrived` and `delivered` count by SYN; a delivery is counted for each tap, so that one into a wrong one shows.
-    """
-
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
-        self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 32 << 20)
-        self._socket.settimeout(0.05)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self.arrived: Counter[Syn] = Counter()
-        self.delivered: Counter[Syn] = Counter()
-        self.lost = 0
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        self.lost = struct.unpack("II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))[1]
-        self._socket.close()
-
-    def _watch(self) -> None:
-        while not self._over.is_set():
-            with suppress(TimeoutError):
-                frame, (interface, _, kind, *_) = self._socket.recvfrom(128)
-                segment = read_segment(frame)
-                if segment is None or not segment.opens:
-                    continue
-                syn = (segment.target, *key_of(segment))
-                if interface == UPLINK and kind != _PACKET_OUTGOING:
-                    self.arrived[syn] += 1
-                # A port that is gone by the time it is looked up has no name any more, and only guests' ports go.
-                elif kind == _PACKET_OUTGOING and (not interface or _is_guest_port(interface)):
-                    self.delivered[syn] += 1
+def syn_witness() -> SynWitness:
+    """One of the stage in this namespace."""
+    return SynWitness(UPLINK, _is_guest_port)
 
 
 def row(stage: Stage, service: str) -> Row:

@@ -1,0 +1,94 @@
+"""The main job on real Xen, from a machine beside the board: a packet, a domain, an answer, and nothing left."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from boards.definition import read
+from boards.snapshots import restored
+from tests.hil.conftest import EMULATED
+from tests.hil.serving_board import ServingBoard, prepared, service
+
+pytestmark = pytest.mark.timeout(3600)
+
+WWW, SHOP, HUGE = "10.78.0.20", "10.78.0.21", "10.78.0.22"
+SUMMONS = {"qemu-virt-armv7": 5, "qemu-virt-arm64": 1, "qemu-xen-x86": 5}
+
+
+@pytest.fixture(scope="module", params=EMULATED)
+def serving(request: pytest.FixtureRequest) -> Iterator[ServingBoard]:
+    """A board that serves, the same for every test here: each leaves it as it was."""
+    with restored(read(request.param), "xenstored") as board:
+        serving = prepared(
+            board,
+            service("www", WWW),
+            service("shop", SHOP),
+            service("huge", HUGE, memory="2000 MiB"),
+        )
+        serving.start()
+        yield serving
+
+
+@pytest.fixture
+def before(serving: ServingBoard) -> dict[str, Any]:
+    """What is there while everybody sleeps."""
+    return serving.belongings()
+
+
+def test_questions_and_syns_are_answered_and_delivered_once(
+    serving: ServingBoard, before: dict[str, Any], full: bool
+) -> None:
+    """Half of the summons by a DNS question, half by a bare SYN; each has its domain from our driver."""
+    count = 50 if full else SUMMONS[serving.board.board.name]
+    with serving.witnessed() as seen:
+        for turn in range(1, count + 1):
+            assert serving.resolve("www") == ("NOERROR", WWW)
+            assert serving.get(WWW)[0] == 200
+            assert serving.asleep("www")["summons"] == turn
+            status, page = serving.get(SHOP)
+            assert (status, b"shop" in page) == (200, True)
+            assert serving.asleep("shop")["summons"] == turn
+    assert seen["lost"] == 0
+    assert len(seen["syns"]) == 2 * count
+    # Clients repeat a SYN after a second: those arrive again, and are not delivered again.
+    assert [delivered for _, _, delivered in seen["syns"]] == [1] * (2 * count)
+    serving.nothing_is_left(before)
+
+
+def test_what_xen_has_no_memory_for_is_answered_servfail(serving: ServingBoard, before: dict[str, Any]) -> None:
+    assert serving.resolve("huge") == ("SERVFAIL", "")
+    assert "memory" in serving.asleep("huge")["last"].lower()
+    serving.nothing_is_left(before)
+
+
+def test_a_guest_that_crashes_is_removed_and_comes_back(serving: ServingBoard, before: dict[str, Any]) -> None:
+    assert serving.get(WWW)[0] == 200
+    first = serving.row("www")["domid"]
+    assert serving.get(WWW, "/crash") == (0, b"")
+    assert serving.get(WWW)[0] == 200
+    assert serving.row("www")["domid"] != first
+    serving.asleep("www")
+    serving.nothing_is_left(before)
+
+
+def test_guests_outlive_a_daemon_that_is_killed(serving: ServingBoard, before: dict[str, Any]) -> None:
+    assert serving.get(WWW)[0] == 200
+    domid = serving.row("www")["domid"]
+    serving.kill()
+    # Its gate is open, daemon or not.
+    assert serving.get(WWW)[0] == 200
+    serving.start()
+    assert serving.get(WWW)[0] == 200
+    assert serving.row("www")["domid"] == domid
+    serving.asleep("www")
+    serving.nothing_is_left(before)
+
+
+def test_a_daemon_that_stops_takes_everything_along(serving: ServingBoard) -> None:
+    assert serving.get(WWW)[0] == 200
+    serving.stop()
+    listed = serving.board.check("xl", "list").splitlines()[1:]
+    assert [line.split()[0] for line in listed] == ["Domain-0"]
+    assert "jitsu" not in serving.board.check("ls", "/sys/class/net")
+    serving.start()
