@@ -1,7 +1,7 @@
 """A witness of every SYN on a bridge: as it arrives, and as it is put into a guest's port.
 
 As a program it runs on a board, which has jitsu and no pytest: `syn_witness.py UPLINK PREFIX` prints a line when it
-looks, and at SIGTERM what it saw, as JSON: {"lost": N, "syns": [[SYN, arrived, delivered] ...]}.
+looks, and at SIGTERM what it saw, as JSON: {"lost": N, "syns": {SYN: HISTORY ...}}.
 """
 
 import json
@@ -31,7 +31,8 @@ class SynWitness:
     """Sees each SYN twice: as it reaches the bridge through the `uplink`, and as it is put into a guest's port.
 
     `is_guest_port` knows those by their names. `arrived` and `delivered` count by SYN; a delivery is counted for each
-    port, so that one into a wrong one shows.
+    port, so that one into a wrong one shows. `history` has, by SYN, an `a` for each arrival and a `d` for each
+    delivery, in order: one that a client sends again when it was delivered already goes straight to the guest.
     """
 
     def __init__(self, uplink: str, is_guest_port: Callable[[str], bool]) -> None:
@@ -43,6 +44,7 @@ class SynWitness:
         self._thread = threading.Thread(target=self._watch)
         self.arrived: Counter[Syn] = Counter()
         self.delivered: Counter[Syn] = Counter()
+        self.history: dict[Syn, str] = {}
         self.lost = 0
 
     def __enter__(self) -> Self:
@@ -65,9 +67,11 @@ class SynWitness:
                 syn = (segment.target, *key_of(segment))
                 if interface == self._uplink and kind != _PACKET_OUTGOING:
                     self.arrived[syn] += 1
+                    self.history[syn] = self.history.get(syn, "") + "a"
                 # A port that is gone by the time it is looked up has no name any more, and only guests' ports go.
                 elif kind == _PACKET_OUTGOING and (not interface or self._is_guest_port(interface)):
                     self.delivered[syn] += 1
+                    self.history[syn] = self.history.get(syn, "") + "d"
 
 
 def main(uplink: str, prefix: str) -> None:
@@ -75,11 +79,10 @@ def main(uplink: str, prefix: str) -> None:
     with SynWitness(uplink, lambda interface: interface.startswith(prefix)) as witness:
         print("looking", flush=True)
         signal.sigwait({signal.SIGTERM})
-    syns = [
-        [[target.hex(), client.hex(), *numbers], witness.arrived[syn], witness.delivered[syn]]
-        for syn in {**witness.arrived, **witness.delivered}
-        for target, client, *numbers in [syn]
-    ]
+    syns = {
+        f"{client.hex()}:{port}>{target.hex()}:{service} {sequence}": history
+        for (target, client, port, service, sequence), history in witness.history.items()
+    }
     print(json.dumps({"lost": witness.lost, "syns": syns}), flush=True)
 
 

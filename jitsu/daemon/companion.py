@@ -19,8 +19,10 @@ from jitsu.errors import JitsuError
 log = logging.getLogger(__name__)
 
 PATIENCE = 5.0
-"""Seconds in which one that was started must answer, in which systemd must have started its own again, and in which
-one that was told to end must have."""
+"""Seconds in which systemd must have started its own again, and in which one that was told to end must have."""
+
+START_PATIENCE = 60.0
+"""Seconds in which one that was started must answer: on a slow board its imports alone take ten."""
 
 SHORTEST_BACKOFF, LONGEST_BACKOFF, SHORT_LIFE = 0.1, 5.0, 1.0
 """Seconds before one is started again that did not live for `SHORT_LIFE` seconds; they double."""
@@ -110,7 +112,7 @@ class Companion:
         if not self.ours:
             # Its supervisor will start it again; if not, one of our own is better than none.
             with suppress(TimeoutError):
-                return await self._answering(dial)
+                return await self._answering(dial, PATIENCE)
             self.ours = True
         with suppress(*self._absent):
             return await dial()
@@ -118,14 +120,16 @@ class Companion:
             self._complaints.parent.mkdir(parents=True, exist_ok=True)
             _, pidfd = spawn(self._command, [], str(self._complaints))
             self._watch(pidfd)
-            return await self._answering(dial)
-        except (JitsuError, TimeoutError) as error:
-            raise OSError(f"cannot be started: {error or 'it does not answer'}") from error
+            return await self._answering(dial, START_PATIENCE)
+        except JitsuError as error:
+            raise OSError(f"cannot be started: {error}") from error
+        except TimeoutError:
+            raise OSError(f"cannot be started: it does not answer within {START_PATIENCE:g} s") from None
 
-    async def _answering(self, dial: Callable[[], Awaitable[_T]]) -> _T:
+    async def _answering(self, dial: Callable[[], Awaitable[_T]], patience: float) -> _T:
         """Wait until somebody listens. Raises TimeoutError, or OSError with the last words of one that ended."""
         started = self.watched
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             while True:
                 with suppress(*self._absent):
                     return await dial()

@@ -93,7 +93,7 @@ class PortSocket:
         """Choose which frames are read from now on."""
         program = b"".join(struct.pack("=HBBI", *instruction) for instruction in interest.value)
         buffer = ctypes.create_string_buffer(program)
-        header = struct.pack("HxxxxxxP", len(interest.value), ctypes.addressof(buffer))
+        header = struct.pack("HP", len(interest.value), ctypes.addressof(buffer))
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, header)
 
     def send(self, frame: bytes) -> None:
