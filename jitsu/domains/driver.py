@@ -10,6 +10,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+GUEST_PORTS = "guest-ports"
+"""The folder among the domains' files in which guests' ports to the XenStore listen, as `DOMID.sock`."""
+
 
 @dataclass(frozen=True, slots=True)
 class DomainSpec:
@@ -86,6 +89,15 @@ class Capabilities:
     accelerator: str
     pause: bool
     snapshot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What guests run on: `accelerator` as in `Capabilities`; `reason` is one line for people, to be said aloud at
+    start."""
+
+    accelerator: str
+    reason: str
 
 
 Listener = Callable[[DomainEvent], None]
