@@ -71,8 +71,8 @@ def show(config: Config, output: str, origin: bool) -> None:
 
 def _problems(config: Config) -> Iterator[JitsuError]:
     """What the driver has against the services, asked as the daemon asks it, but in a folder of its own."""
-    from jitsu.domains.accelerator import Verdict
     from jitsu.domains.console_keeper import ConsoleKeeper
+    from jitsu.domains.driver import Verdict
     from jitsu.domains.qemu import QemuDriver
     from jitsu.summon.tenant import spec_of
 

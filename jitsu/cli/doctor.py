@@ -4,7 +4,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.markup import escape
 
 from jitsu.cli.options import console, output_option, print_json
 from jitsu.config import DEFAULT_PATH
@@ -25,6 +24,8 @@ def command(path: str, output: str) -> int:
     if output == "json":
         print_json([asdict(finding) for finding in findings])
     else:
+        from rich.markup import escape
+
         out = console()
         for finding in findings:
             out.print(f"{_MARKS[finding.state]} {escape(f'{finding.subject}: {finding.message}')}")

@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,7 +11,9 @@ from jitsu.cli.options import daemon_option, output_option, print_json
 from jitsu.config import DaemonConfig
 from jitsu.daemon.client import ask, follow
 from jitsu.errors import DaemonError
-from jitsu.events import EventRecord
+
+if TYPE_CHECKING:
+    from jitsu.events import EventRecord
 
 _COLOURS = {
     "ready": "green",
@@ -51,7 +54,7 @@ def command(daemon: DaemonConfig, output: str, on: bool, since: datetime | None)
     raise DaemonError("the daemon has ended", hint="ask again when it runs: jitsu events --since 10m")
 
 
-def line(event: EventRecord) -> str:
+def line(event: "EventRecord") -> str:
     """An event for people."""
     when = datetime.fromtimestamp(event["time"]).astimezone().strftime("%m-%d %H:%M:%S.%f")[:-3]
     kind = click.style(f"{event['event']:13}", fg=_COLOURS.get(event["event"]))

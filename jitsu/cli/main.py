@@ -4,7 +4,6 @@ import importlib
 import json
 import os
 import sys
-import traceback
 from typing import Any
 
 import click
@@ -82,6 +81,8 @@ def main(arguments: list[str] | None = None) -> None:
         outcome = cli.main(args=given, prog_name="jitsu", standalone_mode=False)
     except JitsuError as error:
         if "--debug" in given:
+            import traceback
+
             traceback.print_exc()
         report(error, as_json=_wants_json(given))
         sys.exit(error.exit_code)

@@ -11,7 +11,6 @@ from jitsu.cli.columns import columns
 from jitsu.cli.options import daemon_option, output_option, print_json
 from jitsu.config import DaemonConfig
 from jitsu.daemon.client import ask
-from jitsu.domains.console import ConsoleReader, newest
 
 if TYPE_CHECKING:
     # Only a name for a dictionary, and with it would come half of the daemon.
@@ -83,6 +82,8 @@ def _console(daemon: DaemonConfig, row: "Row") -> list[str]:
     """The end of the console of a guest that crashed; of no other."""
     if not row["crashes"]:
         return []
+    from jitsu.domains.console import ConsoleReader, newest
+
     with closing(ConsoleReader(daemon.state / "console", row["service"])) as reader:
         return newest(reader.read(), _LAST_LINES)
 

@@ -1,15 +1,18 @@
 """Many traces as a table: one line a summon, one column a span."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from jitsu.cli.columns import columns
-from jitsu.trace import TraceRecord
+
+if TYPE_CHECKING:
+    from jitsu.trace import TraceRecord
 
 _TITLES = ("STARTED", "SERVICE", "CAUSE", "TOTAL")
 _COLOURS = {"serving": "green", "running": "yellow"}
 
 
-def summary(traces: list[TraceRecord]) -> str:
+def summary(traces: "list[TraceRecord]") -> str:
     """The traces one below the other, in milliseconds; a span that a summon did not have is a dash."""
     spans = list(dict.fromkeys(span["name"] for trace in traces for span in trace["spans"]))
     titles = (*_TITLES, *(name.upper() for name in spans), "OUTCOME")
@@ -17,7 +20,7 @@ def summary(traces: list[TraceRecord]) -> str:
     return columns(titles, rows, right={"TOTAL", *titles[len(_TITLES) : -1]}, paint={"OUTCOME": _COLOURS})
 
 
-def _row(trace: TraceRecord, spans: list[str]) -> list[str]:
+def _row(trace: "TraceRecord", spans: list[str]) -> list[str]:
     taken: dict[str, float] = {}
     for span in trace["spans"]:
         taken[span["name"]] = taken.get(span["name"], 0.0) + span["ms"]

@@ -1,12 +1,16 @@
 """`jitsu trace`."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from jitsu.cli.options import complete_service, console, daemon_option, output_option, print_json
 from jitsu.cli.summary import summary
 from jitsu.config import DaemonConfig
 from jitsu.daemon.client import ask
-from jitsu.trace import TraceRecord
+
+if TYPE_CHECKING:
+    from jitsu.trace import TraceRecord
 
 
 @click.command("trace", epilog="Example: jitsu trace hello --last 20")

@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 
 from jitsu.cli.options import output_option, print_json
 from jitsu.config import DEFAULT_PATH, load_daemon
+from jitsu.daemon.sockets import XENSTORED
 from jitsu.domains.guest_text import printable
 from jitsu.errors import ConfigError, JitsuError
 from jitsu.xenstore import request
@@ -248,15 +249,13 @@ def _ask(path: Path | None, ask: Callable[[StoreClient], Awaitable[_T]]) -> _T:
 
 def _usual() -> Path:
     """Where a daemon is to be looked for: as all clients do, and else where `jitsu serve` has its own."""
-    from jitsu.daemon.xenstored import SOCKET_NAME
-
     usual = default_socket()
     if usual.exists() or "XENSTORED_PATH" in os.environ or "XENSTORED_RUNDIR" in os.environ:
         return usual
     runtime = Path("/run/jitsu")
     with suppress(ConfigError):
         runtime = load_daemon(Path(os.environ.get("JITSU_CONFIG") or DEFAULT_PATH)).runtime
-    own = runtime / SOCKET_NAME
+    own = runtime / XENSTORED
     return own if own.exists() else usual
 
 

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from jitsu.daemon.control import SOCKET_NAME
+from jitsu.daemon.sockets import CONTROL
 from jitsu.errors import DaemonError
 
 
 def ask(runtime: Path, do: str, **fields: Any) -> Any:
     """Send one request and return its result. Raises DaemonError: nobody listens, or the daemon refused."""
-    path = runtime / SOCKET_NAME
+    path = runtime / CONTROL
     with _asking(path, do, fields) as stream:
         answer = json.loads(stream.readline() or b"null")
     if answer is None:
@@ -24,7 +24,7 @@ def ask(runtime: Path, do: str, **fields: Any) -> Any:
 def follow(runtime: Path, do: str, **fields: Any) -> Iterator[Any]:
     """Send one request that is answered with a stream, and give each of its results as it comes, until the daemon
     ends. Raises DaemonError as `ask` does."""
-    path = runtime / SOCKET_NAME
+    path = runtime / CONTROL
     with _asking(path, do, fields) as stream:
         for line in stream:
             yield _result(path, json.loads(line))

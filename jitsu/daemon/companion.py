@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from jitsu.domains.qemu_process import spawn
+from jitsu.domains.spawn import spawn
 from jitsu.errors import JitsuError
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
-from jitsu.daemon.consoled import SOCKET_NAME
+from jitsu.daemon.sockets import CONSOLED
 from jitsu.errors import DaemonError
 
 ESCAPE = b"\x1d"
@@ -21,7 +21,7 @@ MOST_AT_ONCE = 16 * 1024
 
 def view(runtime: Path, service: str, *, lines: int, raw: bool) -> socket.socket:
     """A connection that carries the console of `service`. Raises DaemonError: nobody listens, or it has none."""
-    path = runtime / SOCKET_NAME
+    path = runtime / CONSOLED
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.connect(str(path))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jitsu.daemon.companion import Companion
-from jitsu.daemon.consoled import SOCKET_NAME
+from jitsu.daemon.sockets import CONSOLED
 from jitsu.domains.console_files import ConsoleFiles
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class ConsoleLink:
     """Implements `Consoles` by the consoled of `runtime`, which keeps its logs in `state`."""
 
     def __init__(self, runtime: Path, state: Path) -> None:
-        self._path = runtime / SOCKET_NAME
+        self._path = runtime / CONSOLED
         self._consoled = Companion(
             "consoled",
             [sys.executable, "-P", "-m", "jitsu.daemon.consoled", str(runtime), str(state)],

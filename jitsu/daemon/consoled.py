@@ -16,11 +16,11 @@ from typing import Any
 
 from jitsu.daemon.console_session import ConsoleSession
 from jitsu.daemon.lock import runtime_folder
+from jitsu.daemon.sockets import CONSOLED
 from jitsu.daemon.systemd import Systemd
 from jitsu.domains.console_keeper import ConsoleKeeper
 from jitsu.errors import HostError, JitsuError
 
-SOCKET_NAME = "consoled.sock"
 MOST_SESSIONS = 64
 LONELY = 60.0
 """Seconds without a daemon and without a guest after which one that a daemon started ends by itself."""
@@ -46,7 +46,7 @@ class Consoled:
             loop.add_signal_handler(number, self._stop.set)
         systemd = Systemd()
         with runtime_folder(self._runtime, kind="consoled") as runtime:
-            path = runtime / SOCKET_NAME
+            path = runtime / CONSOLED
             self.keeper.find()
             server = await self._listen(path)
             systemd.notify("READY=1", f"STATUS=keeping {len(self.keeper)} consoles")

@@ -26,7 +26,6 @@ from jitsu.events import Events, Kind
 
 log = logging.getLogger(__name__)
 
-SOCKET_NAME = "control.sock"
 LONGEST_REQUEST = 65536
 ROWS_A_PIECE = 256
 LONGEST_SILENCE = 60.0

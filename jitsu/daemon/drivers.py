@@ -1,12 +1,11 @@
-"""Which driver builds the domains of a configuration. Each is imported where it is named: slow boards notice."""
+"""Which driver builds the domains of a configuration. No other is imported: a slow board takes a second for each."""
 
 from pathlib import Path
 
 from jitsu.config import Config
-from jitsu.domains.accelerator import Verdict, choose_accelerator
 from jitsu.domains.console_keeper import Consoles
 from jitsu.domains.domain_store import DomainStore
-from jitsu.domains.driver import Driver, Listener
+from jitsu.domains.driver import Driver, Listener, Verdict
 from jitsu.network.host import HostNetwork
 from jitsu.trace import Traces
 from jitsu.xenstore.client import default_socket
@@ -16,6 +15,8 @@ def judge(config: Config) -> Verdict:
     """What the guests run on. Takes a while where that has to be tried. Raises HostError."""
     if config.daemon.driver == "xen":
         return Verdict("xen", "[daemon] driver says so")
+    from jitsu.domains.accelerator import choose_accelerator
+
     return choose_accelerator(config.daemon.state)
 
 

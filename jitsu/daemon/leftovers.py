@@ -14,8 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from jitsu.config import DaemonConfig
-from jitsu.daemon.control import SOCKET_NAME
-from jitsu.daemon.xenstored import SOCKET_NAME as STORE_SOCKET
+from jitsu.daemon.sockets import CONTROL, XENSTORED
 from jitsu.domains.console_files import users_in
 from jitsu.domains.qemu_adoption import pidfd_of, survivors
 from jitsu.domains.qemu_arguments import Identity
@@ -70,7 +69,7 @@ def _end(pid: int, who: Identity, users: Mapping[int, int]) -> None:
 
 
 def _files(runtime: Path) -> Iterator[Leftover]:
-    control, store = runtime / SOCKET_NAME, runtime / STORE_SOCKET
+    control, store = runtime / CONTROL, runtime / XENSTORED
     listening = _UNIX_SOCKETS.read_text().split()
     # systemd may listen on it for a daemon that is to come.
     if control.exists() and str(control) not in listening:

@@ -18,7 +18,7 @@ from jitsu.daemon.control import Handler, Request
 from jitsu.daemon.housekeeping import Housekeeping
 from jitsu.daemon.usage import usage_of
 from jitsu.daemon.xenstore_link import XenstoreLink
-from jitsu.domains.accelerator import Verdict
+from jitsu.domains.driver import Verdict
 from jitsu.errors import DaemonError
 from jitsu.events import Event, EventRecord, Events
 from jitsu.summon.summoner import Summoner

@@ -1,4 +1,7 @@
-"""`jitsu serve`: wires directory, summoner, sentinel, network and driver together, and takes them apart again."""
+"""`jitsu serve`: wires directory, summoner, sentinel, network and driver together, and takes them apart again.
+
+What a configuration may do without is imported where it asks for it: a slow board takes 10 ms for a module.
+"""
 
 import asyncio
 import gc
@@ -13,27 +16,22 @@ from pathlib import Path
 from jitsu.config import Config, ServiceConfig
 from jitsu.daemon.caretaker import Caretaker, Premises
 from jitsu.daemon.console_link import ConsoleLink
-from jitsu.daemon.control import SOCKET_NAME, ControlServer
+from jitsu.daemon.control import ControlServer
 from jitsu.daemon.drivers import judge, machines_store, open_driver
 from jitsu.daemon.gatekeeper import Gatekeeper
 from jitsu.daemon.housekeeping import Housekeeping, first_roster
 from jitsu.daemon.lock import runtime_folder
-from jitsu.daemon.metrics import Metrics, MetricsServer
-from jitsu.daemon.record_store import SqliteRecordStore
 from jitsu.daemon.requests import Requests
+from jitsu.daemon.sockets import CONTROL
 from jitsu.daemon.store import SqliteStore, intending
 from jitsu.daemon.systemd import Systemd
 from jitsu.daemon.xenstore_link import XenstoreLink
 from jitsu.daemon.zones import BoardZones
 from jitsu.directory.enquiries import Limits
-from jitsu.directory.forwarder import Forwarder
-from jitsu.directory.guestbook import Guestbook
 from jitsu.directory.server import DirectoryServer, listen
-from jitsu.domains.accelerator import Verdict
 from jitsu.domains.console import erase
 from jitsu.domains.domain_store import DomainStore
-from jitsu.domains.driver import DomainEvent
-from jitsu.domains.qemu_process import GUEST_PORTS
+from jitsu.domains.driver import GUEST_PORTS, DomainEvent, Verdict
 from jitsu.errors import HostError, JitsuError
 from jitsu.events import Kind
 from jitsu.network.bridge import BridgeSettings
@@ -142,16 +140,24 @@ class Daemon:
             sockets = systemd.dns or [sock for endpoint in config.dns.listen for sock in listen(*endpoint)]
             guestbook = None
             if config.dns.keys:
+                from jitsu.daemon.record_store import SqliteRecordStore
+                from jitsu.directory.guestbook import Guestbook
+
                 written = SqliteRecordStore(config.daemon.state)
                 stack.callback(written.close)
                 guestbook = Guestbook(config.dns.keys, written)
+            forwarder = None
+            if config.dns.forward:
+                from jitsu.directory.forwarder import Forwarder
+
+                forwarder = Forwarder(config.dns.forward, config.dns.forward_for)
             directory = DirectoryServer(
                 zones.all,
                 summoner.question,
                 sockets=sockets,
                 limits=Limits(summons=limits.summons, answers=limits.answers),
                 awake=summoner.awake,
-                forwarder=Forwarder(config.dns.forward, config.dns.forward_for) if config.dns.forward else None,
+                forwarder=forwarder,
                 guestbook=guestbook,
             )
             stack.push_async_callback(summoner.close)
@@ -183,12 +189,14 @@ class Daemon:
                     systemd.notify("READY=1", f"STATUS={self._status_line()}")
 
             if config.metrics.listen is not None:
+                from jitsu.daemon.metrics import Metrics, MetricsServer
+
                 metrics = Metrics(summoner, doorman, directory, sentinel, lambda: self._config.limits)
                 scraped = MetricsServer(config.metrics.listen, metrics.exposition)
                 stack.push_async_callback(scraped.stop)
                 await scraped.start()
             control = ControlServer(
-                runtime / SOCKET_NAME,
+                runtime / CONTROL,
                 Requests(summoner, housekeeping, consoles, xenstore, self._verdict, reload).handlers(),
                 gatekeeper=Gatekeeper(config.daemon.operators, config.daemon.group),
                 events=summoner.events,

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from jitsu.config import DaemonConfig
 from jitsu.daemon.companion import PATIENCE, Companion
-from jitsu.daemon.xenstored import SOCKET_NAME
+from jitsu.daemon.sockets import XENSTORED
 from jitsu.domains.domain_store import DomainStore
-from jitsu.domains.qemu_process import GUEST_PORTS
+from jitsu.domains.driver import GUEST_PORTS
 from jitsu.xenstore.client import StoreClient
 from jitsu.xenstore.link import StoreUnreachable, connected
 
@@ -30,7 +30,7 @@ class XenstoreLink:
 
     def __init__(self, daemon: DaemonConfig, foreign: Path | None, store: DomainStore) -> None:
         self._store = store
-        self._path = foreign or daemon.runtime / SOCKET_NAME
+        self._path = foreign or daemon.runtime / XENSTORED
         ports = daemon.runtime / "domains" / GUEST_PORTS
         command = [sys.executable, "-P", "-m", _MODULE, str(daemon.runtime), str(ports)]
         self._xenstored = Companion(

@@ -7,11 +7,11 @@ import logging
 import sys
 from pathlib import Path
 
+from jitsu.daemon.sockets import XENSTORED
 from jitsu.errors import JitsuError
 from jitsu.xenstore.daemon import Daemon
 from jitsu.xenstore.domains import Domains
 
-SOCKET_NAME = "xenstore.sock"
 STATE_NAME = "xenstore.db"
 """What is in the store, for the next one should this one be killed. Like all of the folder it is gone with the boot."""
 
@@ -29,7 +29,7 @@ class OwnXenstored:
         self._state = runtime / STATE_NAME
         # No domain survives a power cut, so that no change is worth waiting for the disk.
         self.daemon = Daemon(
-            runtime / SOCKET_NAME, domains=Domains(), guest_ports=guest_ports, state=self._state, sync="off"
+            runtime / XENSTORED, domains=Domains(), guest_ports=guest_ports, state=self._state, sync="off"
         )
         self._lonely = 0.0
 

@@ -22,7 +22,8 @@ from jitsu.domains.accelerator import choose_accelerator, find_qemu
 from jitsu.domains.console_files import ConsoleFiles
 from jitsu.domains.kernel import recognise
 from jitsu.domains.qemu_arguments import Descriptors, qemu_arguments
-from jitsu.domains.qemu_process import DomainFiles, connect, listen, spawn
+from jitsu.domains.qemu_process import DomainFiles, connect, listen
+from jitsu.domains.spawn import spawn
 from jitsu.errors import JitsuError
 from jitsu.network.frames import mac_bytes
 from jitsu.network.namespace import inside

@@ -10,14 +10,17 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from jitsu.directory.answer import LARGEST_MESSAGE, Foreign, Outcome, Question, Rcode, Reply, bare, decide, truncated
 from jitsu.directory.flood import AnswerLimit, Rates, Verdict
-from jitsu.directory.forwarder import Forwarder
-from jitsu.directory.guestbook import Guestbook
 from jitsu.directory.query import OPCODE_UPDATE, Query
 from jitsu.directory.zone import Zone
+
+if TYPE_CHECKING:
+    # Few configurations have either.
+    from jitsu.directory.forwarder import Forwarder
+    from jitsu.directory.guestbook import Guestbook
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +78,8 @@ class Enquiries:
         summon: Summon,
         limits: Limits,
         awake: Awake,
-        forwarder: Forwarder | None,
-        guestbook: Guestbook | None,
+        forwarder: "Forwarder | None",
+        guestbook: "Guestbook | None",
     ) -> None:
         self._guestbook = guestbook
         self.zones = zones
@@ -125,7 +128,7 @@ class Enquiries:
         return True
 
     def _write(
-        self, guestbook: Guestbook, query: Query, packet: bytes, transport: Transport, send: Send
+        self, guestbook: "Guestbook", query: Query, packet: bytes, transport: Transport, send: Send
     ) -> tuple[Reply | None, Send]:
         """Look at the signature of a query, and do what an update says. Gives the reply, or None if it is to be decided
         as any other, and the way to send it: signed, as the query was."""

@@ -15,14 +15,18 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from jitsu.directory.enquiries import Awake, Enquiries, Limits, Summon, Transport
-from jitsu.directory.forwarder import Forwarder
-from jitsu.directory.guestbook import Guestbook
 from jitsu.directory.tcp import Connection, Guests
 from jitsu.directory.udp import UdpListener
 from jitsu.directory.zone import Zone
 from jitsu.errors import ConfigError, HostError, JitsuError, ResourceBusy
+
+if TYPE_CHECKING:
+    # Few configurations have either.
+    from jitsu.directory.forwarder import Forwarder
+    from jitsu.directory.guestbook import Guestbook
 
 BACKLOG = 128
 """TCP connections that may wait for being accepted."""
@@ -47,8 +51,8 @@ class DirectoryServer:
         sockets: Sequence[socket.socket] = (),
         limits: Limits | None = None,
         awake: Awake = lambda service: False,
-        forwarder: Forwarder | None = None,
-        guestbook: Guestbook | None = None,
+        forwarder: "Forwarder | None" = None,
+        guestbook: "Guestbook | None" = None,
     ) -> None:
         self._addresses = addresses
         self._ready_made = sockets

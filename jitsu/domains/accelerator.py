@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from jitsu.domains.driver import Verdict
 from jitsu.domains.probe_guest import EXIT_PORT, EXIT_STATUS, probe_guest
 from jitsu.domains.qemu_arguments import ACCELERATORS, MICROVM_BARE
 from jitsu.errors import HostError
@@ -33,14 +34,6 @@ MOST_SLOWER = 1.25
 _CACHE_FILE = "accelerator.json"
 KVM = Path("/dev/kvm")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """`accelerator` is `kvm` or `tcg`; `reason` is one line for people, to be said aloud at start."""
-
-    accelerator: str
-    reason: str
 
 
 def find_qemu() -> str:

@@ -13,6 +13,9 @@ from typing import Protocol
 MONITOR_OVERHEAD = 40 << 20
 """Bytes that a monitor takes beside its guest's memory: QEMU microvm measured 37 MB resident."""
 
+GUEST_PORTS = "guest-ports"
+"""The folder among the domains' files in which guests' ports to the XenStore listen, as `DOMID.sock`."""
+
 
 @dataclass(frozen=True, slots=True)
 class DomainSpec:
@@ -91,6 +94,15 @@ class Capabilities:
     snapshot: bool
     overhead: int = MONITOR_OVERHEAD
     """Bytes that a domain takes beside its guest's memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What guests run on: `accelerator` as in `Capabilities`; `reason` is one line for people, to be said aloud at
+    start."""
+
+    accelerator: str
+    reason: str
 
 
 Listener = Callable[[DomainEvent], None]

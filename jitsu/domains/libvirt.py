@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jitsu.domains.accelerator import Verdict, find_qemu
+from jitsu.domains.accelerator import find_qemu
 from jitsu.domains.console_files import ConsoleFiles, consoles_in
 from jitsu.domains.console_keeper import UNSEEN, Consoles
 from jitsu.domains.domain_store import DomainStore
-from jitsu.domains.driver import Capabilities, Domain, DomainSpec, Ending, Listener
+from jitsu.domains.driver import Capabilities, Domain, DomainSpec, Ending, Listener, Verdict
 from jitsu.domains.kernel import recognise
 from jitsu.domains.libvirt_connection import LibvirtConnection
 from jitsu.domains.libvirt_process import LibvirtProcess, process_of

@@ -18,27 +18,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jitsu.domains.accelerator import KVM, Verdict, find_qemu
+from jitsu.domains.accelerator import KVM, find_qemu
 from jitsu.domains.confinement import SPARE_FILE_SIZE, Confinement
 from jitsu.domains.console_files import ConsoleFiles, consoles_in, users_in
 from jitsu.domains.console_keeper import UNSEEN, Consoles
 from jitsu.domains.domain_store import DomainStore
-from jitsu.domains.driver import Capabilities, Domain, DomainSpec, Ending, Listener, Saver
+from jitsu.domains.driver import Capabilities, Domain, DomainSpec, Ending, Listener, Saver, Verdict
 from jitsu.domains.guest_users import GuestUsers, as_user
 from jitsu.domains.kernel import recognise
 from jitsu.domains.qemu_adoption import pidfd_of, survivors, tenant_of
 from jitsu.domains.qemu_arguments import MIB, Q35, Descriptors, Identity, machine_for, qemu_arguments
-from jitsu.domains.qemu_process import (
-    DISMISSED,
-    DomainFiles,
-    QemuProcess,
-    connect,
-    listen,
-    remove_dead_files,
-    spawn,
-)
+from jitsu.domains.qemu_process import DISMISSED, DomainFiles, QemuProcess, connect, listen, remove_dead_files
 from jitsu.domains.qemu_spec import check_spec
 from jitsu.domains.snapshots import Snapshots
+from jitsu.domains.spawn import spawn
 from jitsu.errors import DomainError, HostError, JitsuError
 
 log = logging.getLogger(__name__)

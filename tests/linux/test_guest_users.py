@@ -11,7 +11,7 @@ import pytest
 
 from jitsu.domains.confinement import OPEN_FILES, Confinement
 from jitsu.domains.guest_users import as_user
-from jitsu.domains.qemu_process import spawn
+from jitsu.domains.spawn import spawn
 from jitsu.errors import HostError
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: other users")
@@ -24,7 +24,7 @@ import os, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from jitsu.domains.confinement import Confinement
-from jitsu.domains.qemu_process import spawn
+from jitsu.domains.spawn import spawn
 pid, _ = spawn(["/bin/cat", "/proc/self/status"], [], Path(sys.argv[2]), Confinement(1 << 20, 200123, ()))
 os.waitpid(pid, 0)
 """

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from jitsu.cli.main import main
-from jitsu.daemon.control import SOCKET_NAME, ControlServer, Request
+from jitsu.daemon.control import ControlServer, Request
+from jitsu.daemon.sockets import CONTROL
 from jitsu.errors import DomainError
 from tests.unit.command_line import EVENTS, ROWS, SERVICES, TOPS, TRACE, Jitsu, Printed, each
 
@@ -113,7 +114,7 @@ def daemon(config: str, asked: list[Request]) -> Iterator[str]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    server = ControlServer(Path(config).parent / SOCKET_NAME, handlers)
+    server = ControlServer(Path(config).parent / CONTROL, handlers)
     asyncio.run_coroutine_threadsafe(server.start(), loop).result()
     yield config
     asyncio.run_coroutine_threadsafe(server.stop(), loop).result()

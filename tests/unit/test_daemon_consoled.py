@@ -18,7 +18,7 @@ import pytest
 
 from jitsu.daemon import companion, console_link
 from jitsu.daemon.console_link import ConsoleLink
-from jitsu.daemon.consoled import SOCKET_NAME
+from jitsu.daemon.sockets import CONSOLED
 from jitsu.domains.console_files import ConsoleFiles
 from jitsu.domains.console_keeper import GAP, TOO_FAST
 from tests.kept_console import kept_console
@@ -89,7 +89,7 @@ def by_hand(board: Board) -> Iterator[subprocess.Popen[bytes]]:
 
 async def asking(board: Board, *requests: dict[str, Any] | bytes) -> list[Any]:
     """Say all of it on one connection, and hear as many answers, or up to its end."""
-    reader, writer = await asyncio.open_unix_connection(board.runtime / SOCKET_NAME)
+    reader, writer = await asyncio.open_unix_connection(board.runtime / CONSOLED)
     for request in requests:
         writer.write(request if isinstance(request, bytes) else json.dumps(request).encode() + b"\n")
     async with asyncio.timeout(10):
@@ -177,7 +177,7 @@ async def test_one_that_is_killed_is_started_again_and_the_gap_is_marked(board: 
 async def test_one_that_a_manager_started_is_used_and_left_alone(
     board: Board, by_hand: "subprocess.Popen[bytes]"
 ) -> None:
-    await until((board.runtime / SOCKET_NAME).exists)
+    await until((board.runtime / CONSOLED).exists)
     link = board.link()
     link.start()
     await until(lambda: link.pid)
@@ -192,7 +192,7 @@ async def test_one_that_a_manager_started_is_used_and_left_alone(
 
 
 async def test_there_is_one_for_each_runtime_folder(board: Board, by_hand: "subprocess.Popen[bytes]") -> None:
-    await until((board.runtime / SOCKET_NAME).exists)
+    await until((board.runtime / CONSOLED).exists)
     command = [sys.executable, "-P", "-m", "jitsu.daemon.consoled", board.runtime, board.state]
     second = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
     assert second.returncode == 1
@@ -236,7 +236,7 @@ async def test_more_ended_guests_than_are_remembered_leave_nothing_either(
 
 
 async def test_what_it_is_asked(board: Board, by_hand: "subprocess.Popen[bytes]") -> None:
-    path = board.runtime / SOCKET_NAME
+    path = board.runtime / CONSOLED
     await until(path.exists)
     await until(lambda: stat.S_IMODE(path.stat().st_mode) == 0o660)
     no_sense = "a request is one JSON object a line"
@@ -256,7 +256,7 @@ async def test_what_it_is_asked(board: Board, by_hand: "subprocess.Popen[bytes]"
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: another user asks")
 async def test_what_is_the_daemons_is_refused_to_others(board: Board, by_hand: "subprocess.Popen[bytes]") -> None:
-    path = board.runtime / SOCKET_NAME
+    path = board.runtime / CONSOLED
     await until(path.exists)
     board.runtime.parent.chmod(0o755)
     await until(lambda: stat.S_IMODE(path.stat().st_mode) == 0o660)
@@ -281,7 +281,7 @@ async def test_what_is_the_daemons_is_refused_to_others(board: Board, by_hand: "
 def viewer(board: Board, service: str, *, raw: bool = False, lines: int = 20) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(10)
-    connection.connect(str(board.runtime / SOCKET_NAME))
+    connection.connect(str(board.runtime / CONSOLED))
     request = {"do": "view", "service": service, "lines": lines, "raw": raw}
     connection.sendall(json.dumps(request).encode() + b"\n")
     return connection
@@ -300,7 +300,7 @@ def heard(connection: socket.socket, end: bytes) -> bytes:
 async def test_viewers_see_the_last_lines_then_what_comes_and_type(
     board: Board, by_hand: "subprocess.Popen[bytes]"
 ) -> None:
-    await until((board.runtime / SOCKET_NAME).exists)
+    await until((board.runtime / CONSOLED).exists)
     link = board.link()
     link.start()
     console, pipe = board.guest(12)
@@ -335,7 +335,7 @@ async def test_viewers_see_the_last_lines_then_what_comes_and_type(
 async def test_a_viewer_that_does_not_read_misses_what_others_see(
     board: Board, by_hand: "subprocess.Popen[bytes]"
 ) -> None:
-    await until((board.runtime / SOCKET_NAME).exists)
+    await until((board.runtime / CONSOLED).exists)
     link = board.link()
     link.start()
     console, pipe = board.guest(12)
@@ -371,7 +371,7 @@ async def test_a_viewer_that_does_not_read_misses_what_others_see(
 async def test_a_guest_that_does_not_listen_holds_up_who_types_and_nobody_else(
     board: Board, by_hand: "subprocess.Popen[bytes]"
 ) -> None:
-    await until((board.runtime / SOCKET_NAME).exists)
+    await until((board.runtime / CONSOLED).exists)
     link = board.link()
     link.start()
     console, pipe = board.guest(12)

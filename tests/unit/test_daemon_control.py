@@ -16,7 +16,8 @@ import pytest
 
 from jitsu.daemon import control
 from jitsu.daemon.client import ask
-from jitsu.daemon.control import LONGEST_REQUEST, SOCKET_NAME, ControlServer, Request
+from jitsu.daemon.control import LONGEST_REQUEST, ControlServer, Request
+from jitsu.daemon.sockets import CONTROL
 from jitsu.errors import DaemonError, DomainError, HostError, ResourceBusy
 
 ROWS = [{"service": "hello", "state": "serving"}]
@@ -51,7 +52,7 @@ def runtime() -> Iterator[Path]:
 
 @pytest.fixture
 async def server(runtime: Path) -> AsyncIterator[ControlServer]:
-    server = ControlServer(runtime / SOCKET_NAME, HANDLERS)
+    server = ControlServer(runtime / CONTROL, HANDLERS)
     await server.start()
     yield server
     await server.stop()
@@ -64,7 +65,7 @@ async def asked(runtime: Path, do: str, **fields: Any) -> Any:
 
 async def exchange(runtime: Path, *lines: bytes) -> list[Any]:
     """Send lines over one connection; what was answered until the daemon closed it."""
-    reader, writer = await asyncio.open_unix_connection(runtime / SOCKET_NAME)
+    reader, writer = await asyncio.open_unix_connection(runtime / CONTROL)
     writer.write(b"".join(lines))
     writer.write_eof()
     answers = [json.loads(line) async for line in reader]
@@ -177,14 +178,14 @@ class TestRequests:
         self, runtime: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(control, "LONGEST_SILENCE", 0.0)
-        reader, writer = await asyncio.open_unix_connection(runtime / SOCKET_NAME)
+        reader, writer = await asyncio.open_unix_connection(runtime / CONTROL)
 
         assert await reader.read() == b""
         writer.close()
         await writer.wait_closed()
 
     async def test_the_socket_is_the_owners_and_the_groups(self, runtime: Path) -> None:
-        assert stat.S_IMODE((runtime / SOCKET_NAME).stat().st_mode) == 0o660
+        assert stat.S_IMODE((runtime / CONTROL).stat().st_mode) == 0o660
 
 
 class TestLife:
@@ -196,7 +197,7 @@ class TestLife:
             await answer.wait()
             return "at last"
 
-        server = ControlServer(runtime / SOCKET_NAME, {"wait": wait})
+        server = ControlServer(runtime / CONTROL, {"wait": wait})
         await server.start()
         waiting = asyncio.create_task(asked(runtime, "wait"))
         await begun.wait()
@@ -218,7 +219,7 @@ class TestLife:
             begun.set()
             await asyncio.Event().wait()
 
-        server = ControlServer(runtime / SOCKET_NAME, {"wait": wait})
+        server = ControlServer(runtime / CONTROL, {"wait": wait})
         await server.start()
         waiting = asyncio.create_task(asked(runtime, "wait"))
         await begun.wait()
@@ -230,8 +231,8 @@ class TestLife:
 
     async def test_a_socket_that_a_dead_daemon_left_is_replaced(self, runtime: Path) -> None:
         with socket.socket(socket.AF_UNIX) as dead:
-            dead.bind(str(runtime / SOCKET_NAME))
-        server = ControlServer(runtime / SOCKET_NAME, HANDLERS)
+            dead.bind(str(runtime / CONTROL))
+        server = ControlServer(runtime / CONTROL, HANDLERS)
         await server.start()
 
         assert await asked(runtime, "ps") == ROWS
@@ -240,7 +241,7 @@ class TestLife:
     @pytest.mark.parametrize("place", ["missing", "file"])
     async def test_a_socket_that_cannot_be_made_is_an_error_of_this_machine(self, runtime: Path, place: str) -> None:
         (runtime / "file").touch()
-        server = ControlServer(runtime / place / SOCKET_NAME, HANDLERS)
+        server = ControlServer(runtime / place / CONTROL, HANDLERS)
 
         with pytest.raises(HostError, match=r"control socket .* cannot be made"):
             await server.start()
@@ -253,7 +254,7 @@ class TestNobody:
     def stranger(self, runtime: Path, talk: Callable[[socket.socket], None]) -> Iterator[None]:
         """Somebody else on the control socket, for one connection."""
         with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(runtime / SOCKET_NAME))
+            listener.bind(str(runtime / CONTROL))
             listener.listen()
 
             def serve() -> None:
@@ -276,7 +277,7 @@ class TestNobody:
 
     def test_a_socket_to_which_nobody_listens_means_the_same(self, runtime: Path) -> None:
         with socket.socket(socket.AF_UNIX) as dead:
-            dead.bind(str(runtime / SOCKET_NAME))
+            dead.bind(str(runtime / CONTROL))
 
         with pytest.raises(DaemonError, match="no jitsu serve listens on"):
             ask(runtime, "ps")

@@ -12,10 +12,11 @@ import pytest
 
 from jitsu.daemon import control
 from jitsu.daemon.client import ask, follow
-from jitsu.daemon.control import SOCKET_NAME, ControlServer, Request
+from jitsu.daemon.control import ControlServer, Request
 from jitsu.daemon.gatekeeper import Caller, Gatekeeper
 from jitsu.daemon.requests import MOST_UNREAD
 from jitsu.daemon.requests import follow as following
+from jitsu.daemon.sockets import CONTROL
 from jitsu.errors import DaemonError, HostError
 from jitsu.events import Events, Kind
 from tests.unit.box import eventually
@@ -53,7 +54,7 @@ async def runtime(events: Events) -> AsyncIterator[Path]:
 
     with tempfile.TemporaryDirectory(prefix="jitsu-") as folder:
         handlers = {"events": stream, "trace": count, "ps": who, "stop": who}
-        server = ControlServer(Path(folder) / SOCKET_NAME, handlers, gatekeeper=Strict(operators=()), events=events)
+        server = ControlServer(Path(folder) / CONTROL, handlers, gatekeeper=Strict(operators=()), events=events)
         await server.start()
         yield Path(folder)
         await server.stop()
@@ -87,7 +88,7 @@ async def test_events_are_those_that_are_kept_and_those_that_come(runtime: Path,
 
 
 async def test_who_reads_too_slowly_is_dropped_with_a_note_and_holds_up_nobody(runtime: Path, events: Events) -> None:
-    reader, writer = await asyncio.open_unix_connection(runtime / SOCKET_NAME, limit=1 << 16)
+    reader, writer = await asyncio.open_unix_connection(runtime / CONTROL, limit=1 << 16)
     writer.write(b'{"do": "events"}\n')
     await eventually(lambda: listeners(events) == 1)
     # More than all buffers between here and there hold, and than may wait behind them.
@@ -108,7 +109,7 @@ async def test_who_reads_too_slowly_is_dropped_with_a_note_and_holds_up_nobody(r
 async def test_who_never_reads_is_let_go_after_a_while(
     runtime: Path, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, writer = await asyncio.open_unix_connection(runtime / SOCKET_NAME, limit=1 << 10)
+    _, writer = await asyncio.open_unix_connection(runtime / CONTROL, limit=1 << 10)
     writer.write(b'{"do": "events"}\n')
     await eventually(lambda: listeners(events) == 1)
     monkeypatch.setattr(control, "LONGEST_SILENCE", 0.05)
@@ -124,9 +125,9 @@ async def test_a_stream_that_is_open_does_not_hold_up_the_end(events: Events) ->
         return following(events, 0)
 
     with tempfile.TemporaryDirectory(prefix="jitsu-") as folder:
-        server = ControlServer(Path(folder) / SOCKET_NAME, {"events": stream})
+        server = ControlServer(Path(folder) / CONTROL, {"events": stream})
         await server.start()
-        reader, writer = await asyncio.open_unix_connection(Path(folder) / SOCKET_NAME)
+        reader, writer = await asyncio.open_unix_connection(Path(folder) / CONTROL)
         writer.write(b'{"do": "events"}\n')
         await eventually(lambda: listeners(events) == 1)
         await server.stop()
@@ -155,7 +156,7 @@ async def test_who_changes_something_is_told(tmp_path: Path, events: Events) -> 
         return None
 
     with tempfile.TemporaryDirectory(prefix="jitsu-") as folder:
-        server = ControlServer(Path(folder) / SOCKET_NAME, {"stop": stop}, events=events)
+        server = ControlServer(Path(folder) / CONTROL, {"stop": stop}, events=events)
         await server.start()
         await asyncio.to_thread(ask, Path(folder), "stop", service="www")
         await asyncio.to_thread(ask, Path(folder), "stop", service="not\na name")
@@ -168,7 +169,7 @@ async def test_who_changes_something_is_told(tmp_path: Path, events: Events) -> 
 
 async def test_a_group_that_does_not_exist_is_said_to_be_missing() -> None:
     with tempfile.TemporaryDirectory(prefix="jitsu-") as folder:
-        server = ControlServer(Path(folder) / SOCKET_NAME, {}, group="nosuchgroup")
+        server = ControlServer(Path(folder) / CONTROL, {}, group="nosuchgroup")
         with pytest.raises(HostError) as raised:
             await server.start()
         assert raised.value.message == "there is no group nosuchgroup, named as [daemon] group"

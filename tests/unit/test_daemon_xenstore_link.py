@@ -15,8 +15,9 @@ import pytest
 
 from jitsu.config import DaemonConfig
 from jitsu.daemon import companion
+from jitsu.daemon.sockets import XENSTORED
 from jitsu.daemon.xenstore_link import XenstoreLink
-from jitsu.daemon.xenstored import SOCKET_NAME, STATE_NAME
+from jitsu.daemon.xenstored import STATE_NAME
 from jitsu.domains.domain_store import DomainStore
 from jitsu.domains.driver import DomainSpec
 from tests.store_nodes import nodes
@@ -139,7 +140,7 @@ async def test_it_outlives_a_daemon_that_is_killed_and_one_that_leaves_guests_be
 
 async def test_one_that_somebody_else_keeps_is_used_and_left(board: Board) -> None:
     with StoreProcess(board.runtime) as process:
-        assert process.path == board.runtime / SOCKET_NAME
+        assert process.path == board.runtime / XENSTORED
         link, store = board.daemon()
         store.adopted()
         await until(lambda: link.pid == process.process.pid)
@@ -173,14 +174,14 @@ async def test_one_that_is_named_is_waited_for_and_none_is_started(
 async def test_one_that_cannot_begin_is_said_why_and_keeps_nobody_waiting(
     board: Board, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (board.runtime / SOCKET_NAME).mkdir()
+    (board.runtime / XENSTORED).mkdir()
     link, store = board.daemon()
     store.adopted()
     store.began(SPEC)
-    await until(lambda: f"{board.runtime}/{SOCKET_NAME}" in caplog.text)
+    await until(lambda: f"{board.runtime}/{XENSTORED}" in caplog.text)
     monkeypatch.setattr(companion, "PATIENCE", 0.2)
     await link.close()
-    assert board.left() == [STATE_NAME, SOCKET_NAME]
+    assert board.left() == [STATE_NAME, XENSTORED]
 
 
 def test_one_of_our_own_ends_when_nobody_has_come_for_long(tmp_path: Path) -> None:

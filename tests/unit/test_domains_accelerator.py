@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from jitsu.domains import accelerator
-from jitsu.domains.accelerator import EXIT_STATUS, LONGEST_PROBE, Verdict, choose_accelerator, find_qemu, probe
+from jitsu.domains.accelerator import EXIT_STATUS, LONGEST_PROBE, choose_accelerator, find_qemu, probe
+from jitsu.domains.driver import Verdict
 from jitsu.errors import HostError
 
 

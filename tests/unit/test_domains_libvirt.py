@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from jitsu.domains.accelerator import Verdict
 from jitsu.domains.console_keeper import ConsoleKeeper
+from jitsu.domains.driver import Verdict
 from jitsu.domains.libvirt import LibvirtDriver
 from jitsu.domains.libvirt_connection import versions
 from jitsu.errors import HostError

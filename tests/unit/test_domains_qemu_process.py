@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from jitsu.domains.accelerator import Verdict
 from jitsu.domains.console_files import consoles_in
 from jitsu.domains.console_keeper import ConsoleKeeper
-from jitsu.domains.driver import Domain, DomainEvent, DomainSpec, Happening
+from jitsu.domains.driver import Domain, DomainEvent, DomainSpec, Happening, Verdict
 from jitsu.domains.probe_guest import pvh_elf
 from jitsu.domains.qemu import QemuDriver
 from jitsu.domains.qemu_process import DomainFiles

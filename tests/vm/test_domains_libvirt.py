@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from jitsu.domains.accelerator import Verdict
 from jitsu.domains.console_keeper import ConsoleKeeper
-from jitsu.domains.driver import DomainEvent, DomainSpec, Happening
+from jitsu.domains.driver import DomainEvent, DomainSpec, Happening, Verdict
 from jitsu.domains.libvirt import LibvirtDriver
 from jitsu.domains.libvirt_process import process_of
 from jitsu.errors import DomainError, HostError

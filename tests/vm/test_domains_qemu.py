@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 
 from jitsu.domains import qemu
-from jitsu.domains.accelerator import PROBE_TURNS, Verdict, choose_accelerator
+from jitsu.domains.accelerator import PROBE_TURNS, choose_accelerator
 from jitsu.domains.accelerator import _run as run_probe
 from jitsu.domains.console import LARGEST_FILE
 from jitsu.domains.console_keeper import ConsoleKeeper
-from jitsu.domains.driver import Domain, DomainEvent, DomainSpec, Happening
+from jitsu.domains.driver import Domain, DomainEvent, DomainSpec, Happening, Verdict
 from jitsu.domains.kernel import Kernel, KernelFormat
 from jitsu.domains.probe_guest import probe_guest, pvh_elf
 from jitsu.domains.qemu import QemuDriver
@@ -200,7 +200,7 @@ async def test_a_daemon_that_was_killed_is_succeeded(host: Host) -> None:
     program = f"""
         import asyncio, os, signal
         from pathlib import Path
-        from jitsu.domains.accelerator import Verdict
+        from jitsu.domains.driver import Verdict
         from jitsu.domains.console_keeper import ConsoleKeeper
         from jitsu.domains.driver import DomainSpec
         from jitsu.domains.qemu import QemuDriver

@@ -19,13 +19,12 @@ from pathlib import Path
 
 import pytest
 
-from jitsu.domains.accelerator import Verdict, choose_accelerator
+from jitsu.domains.accelerator import choose_accelerator
 from jitsu.domains.console_keeper import ConsoleKeeper
-from jitsu.domains.driver import Domain, DomainEvent, DomainSpec, Happening
+from jitsu.domains.driver import GUEST_PORTS, Domain, DomainEvent, DomainSpec, Happening, Verdict
 from jitsu.domains.libvirt import LibvirtDriver
 from jitsu.domains.qemu import QemuDriver
 from jitsu.domains.qemu_adoption import survivors
-from jitsu.domains.qemu_process import GUEST_PORTS
 from jitsu.xenstore.client import StoreClient
 from jitsu.xenstore.wire import Message, Parser, StoreError, Type
 from tests.peers.xenstore_daemons import debian, with_debian_libraries

@@ -12,7 +12,7 @@ import pytest
 
 from jitsu.demo.client import Client
 from jitsu.demo.stage import ZONE, Stage, interface_names
-from jitsu.domains.qemu_process import GUEST_PORTS
+from jitsu.domains.driver import GUEST_PORTS
 from jitsu.network.host import sentinel_name
 from tests.vm.witness import monitors
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from jitsu.domains.accelerator import Verdict, choose_accelerator
+from jitsu.domains.accelerator import choose_accelerator
 from jitsu.domains.console_keeper import ConsoleKeeper
-from jitsu.domains.driver import Domain, DomainEvent, DomainSpec, Happening
+from jitsu.domains.driver import Domain, DomainEvent, DomainSpec, Happening, Verdict
 from jitsu.domains.qemu import QemuDriver
 from jitsu.domains.qemu_adoption import identity_of, survivors
 from jitsu.domains.snapshots import HEADER_SIZE, Snapshots, _header
