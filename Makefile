@@ -33,7 +33,7 @@ install = missing=""; for package in $(1); do \
 	        apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
-.PHONY: setup compiled demo test hil check soak bench bench-xenstore bench-shfs plots clean
+.PHONY: setup compiled demo test hil check soak bench bench-xenstore bench-shfs bench-imports plots clean
 
 setup: $(VENV)/ready
 
@@ -100,6 +100,11 @@ bench-xenstore: $(VENV)/ready-to-test $(wildcard $(COMPILED)/ready)
 # shfs beside cp, sha256sum and dd, on disk and in memory, some 5 minutes. ROUNDS=1 is quick.
 bench-shfs: $(VENV)/ready
 	@$(BIN)/python -m tests.bench shfs
+
+# How long jitsu takes to start beside python3 itself, here and on an emulated armv7 board, some 5 minutes.
+bench-imports: $(VENV)/ready-to-test
+	@$(call install,$(BOARD_PACKAGES))
+	@$(BIN)/python -m tests.bench imports
 
 # Pictures of summon latency, in plots/.
 plots: setup

@@ -6,12 +6,15 @@ daemon touches one that carries another's.
 
 import asyncio
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Any
 
 from jitsu.errors import HostError, JitsuError, ResourceBusy
+from jitsu.network.netlink import Netlink
 
 _IFA_F_NODAD = 0x02
 """linux/if_addr.h."""
@@ -86,58 +89,76 @@ def remove_link(name: str) -> None:
 
 
 def _raise(settings: BridgeSettings) -> tuple[int, bool]:
+    index, was_there = (_administrators(settings), True) if settings.existing else _ours(settings)
+    if settings.uplink:
+        with _library(settings) as ip:
+            _take_uplink(ip, index, settings)
+    return index, was_there
+
+
+def _administrators(settings: BridgeSettings) -> int:
+    """The bridge that is only used; its ifindex. One question, without the library: a slow board takes half as long to
+    load that as all of the daemon."""
+    netlink = Netlink()
+    try:
+        found = netlink.link(settings.name)
+    finally:
+        netlink.close()
+    if found is None:
+        raise HostError(
+            f"there is no bridge {settings.name}, and [network] existing = true says that there is one",
+            hint=f"make it (ip link add {settings.name} type bridge), or remove the line existing = true",
+        )
+    if found.kind != "bridge":
+        raise ResourceBusy(f"interface {settings.name} is not a bridge", hint="name a bridge in [network] bridge")
+    return found.ifindex
+
+
+def _ours(settings: BridgeSettings) -> tuple[int, bool]:
+    """Our own bridge, made if need be: its ifindex, and whether it was there."""
+    with _library(settings) as ip:
+        found = _link(ip, settings.name)
+        was_there = found is not None
+        if not was_there:
+            ip.link(
+                "add",
+                ifname=settings.name,
+                kind="bridge",
+                br_stp_state=0,
+                br_forward_delay=0,
+                br_mcast_snooping=0,
+            )
+            found = _link(ip, settings.name)
+        elif not _is_ours(settings, found.get_attr("IFLA_IFALIAS")):
+            raise ResourceBusy(
+                f"an interface named {settings.name} exists already, and this jitsu did not make it",
+                hint="choose another [network] bridge, or say [network] existing = true to use that one as it is",
+            )
+        index = int(found["index"])
+        ip.link("set", index=index, ifalias=settings.alias)
+        # The bridge takes the smallest MAC of its ports as its own unless it is given one: it would change with every
+        # guest that comes and goes, and every client would have to learn it again.
+        ip.link("set", index=index, address=found.get_attr("IFLA_ADDRESS"), state="up")
+        _give_address(ip, index, settings.address)
+        if settings.address6 is not None:
+            _give_address(ip, index, settings.address6)
+        return index, was_there
+
+
+@contextmanager
+def _library(settings: BridgeSettings) -> Iterator[Any]:
+    """pyroute2's IPRoute; what the kernel refuses it is a HostError."""
     from pyroute2 import IPRoute
     from pyroute2.netlink.exceptions import NetlinkError
 
     try:
         with IPRoute() as ip:
-            found = _link(ip, settings.name)
-            _check_owner(settings, found)
-            was_there = found is not None
-            if not was_there:
-                ip.link(
-                    "add",
-                    ifname=settings.name,
-                    kind="bridge",
-                    br_stp_state=0,
-                    br_forward_delay=0,
-                    br_mcast_snooping=0,
-                )
-                found = _link(ip, settings.name)
-            index = int(found["index"])
-            if not settings.existing:
-                ip.link("set", index=index, ifalias=settings.alias)
-                # The bridge takes the smallest MAC of its ports as its own unless it is given one: it would change
-                # with every guest that comes and goes, and every client would have to learn it again.
-                ip.link("set", index=index, address=found.get_attr("IFLA_ADDRESS"), state="up")
-                _give_address(ip, index, settings.address)
-                if settings.address6 is not None:
-                    _give_address(ip, index, settings.address6)
-            if settings.uplink:
-                _take_uplink(ip, index, settings)
-            return index, was_there
+            yield ip
     except NetlinkError as error:
         raise HostError(
             f"bridge {settings.name} cannot be made: {error.args[-1]}",
             hint="run as root, or with CAP_NET_ADMIN; the kernel needs CONFIG_BRIDGE",
         ) from error
-
-
-def _check_owner(settings: BridgeSettings, found: Any) -> None:
-    """Is the interface of that name (None: there is none) one that this instance may use?"""
-    if settings.existing:
-        if found is None:
-            raise HostError(
-                f"there is no bridge {settings.name}, and [network] existing = true says that there is one",
-                hint=f"make it (ip link add {settings.name} type bridge), or remove the line existing = true",
-            )
-        if found.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") != "bridge":
-            raise ResourceBusy(f"interface {settings.name} is not a bridge", hint="name a bridge in [network] bridge")
-    elif found is not None and not _is_ours(settings, found.get_attr("IFLA_IFALIAS")):
-        raise ResourceBusy(
-            f"an interface named {settings.name} exists already, and this jitsu did not make it",
-            hint="choose another [network] bridge, or say [network] existing = true to use that one as it is",
-        )
 
 
 def _is_ours(settings: BridgeSettings, alias: str | None) -> bool:

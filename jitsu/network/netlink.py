@@ -23,7 +23,8 @@ _NLM_F_REPLACE, _NLM_F_CREATE = 0x100, 0x400
 _AF_BRIDGE = 7
 _IFF_UP = 0x1
 _IFLA_IFNAME = 3
-_IFLA_MASTER, _IFLA_PROTINFO, _IFLA_AF_SPEC = 10, 12, 26
+_IFLA_MASTER, _IFLA_PROTINFO, _IFLA_LINKINFO, _IFLA_AF_SPEC = 10, 12, 18, 26
+_IFLA_INFO_KIND = 1
 _IFLA_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 8, b"\x01"
 _BRPORT_LEARNING, _BRPORT_UNICAST_FLOOD, _BRPORT_MULTICAST_ROUTER, _BRPORT_LOCKED = 8, 9, 25, 39
 _MULTICAST_ROUTER_ALWAYS = b"\x02"
@@ -59,10 +60,11 @@ SENTINEL_PORT = PortFlags(learning=False, flood=True, locked=False)
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An interface, and the bridge it is a port of (0: none)."""
+    """An interface, the bridge it is a port of (0: none), and its kind, such as `bridge` (a device's is empty)."""
 
     ifindex: int
     master: int
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +163,10 @@ class Netlink:
                 return None
             raise
         ifindex = _IFINFO.unpack_from(answer)[2]
-        masters = [payload for kind, payload in _attributes(answer[_IFINFO.size :]) if kind == _IFLA_MASTER]
-        return Link(ifindex, struct.unpack("=I", masters[0])[0] if masters else 0)
+        said = dict(_attributes(answer[_IFINFO.size :]))
+        about = dict(_attributes(said.get(_IFLA_LINKINFO, b"")))
+        kind = about.get(_IFLA_INFO_KIND, b"").rstrip(b"\0").decode()
+        return Link(ifindex, struct.unpack("=I", said.get(_IFLA_MASTER, bytes(4)))[0], kind)
 
     def _request(self, *messages: tuple[int, int, bytes]) -> None:
         """Send (type, flags, body) messages in one system call and read one acknowledgement each.

@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import sys
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
@@ -94,6 +95,26 @@ async def test_an_administrators_bridge_is_used_as_it_is() -> None:
 async def test_a_bridge_that_should_exist_and_does_not_is_an_error() -> None:
     with pytest.raises(HostError, match="there is no bridge jt0"):
         await raise_bridge(BridgeSettings("jt0", ADDRESS, "mine", existing=True))
+
+
+async def test_an_interface_that_is_no_bridge_is_not_used() -> None:
+    fd = open_tap("jt0")
+    for name in ("jt0", "lo"):
+        with pytest.raises(ResourceBusy, match=f"interface {name} is not a bridge"):
+            await raise_bridge(BridgeSettings(name, ADDRESS, "mine", existing=True))
+    os.close(fd)
+
+
+def test_for_an_administrators_bridge_no_library_is_loaded() -> None:
+    _ip("link", "add", "jt0", "type", "bridge")
+    program = (
+        "import asyncio, sys\nfrom ipaddress import IPv4Interface\n"
+        "from jitsu.network.bridge import BridgeSettings, raise_bridge\n"
+        "settings = BridgeSettings('jt0', IPv4Interface('10.9.0.1/24'), 'mine', existing=True)\n"
+        "print(asyncio.run(raise_bridge(settings))[1], 'pyroute2' in sys.modules)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["True", "False"]
 
 
 async def test_a_missing_uplink_is_named_and_nothing_is_left() -> None:

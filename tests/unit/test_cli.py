@@ -48,23 +48,6 @@ class TestHelp:
     def test_it_says_its_version(self, jitsu: Jitsu) -> None:
         assert jitsu("--version") == (0, f"jitsu, version {__version__}\n", "")
 
-    def test_help_is_fast_because_it_loads_next_to_nothing(self) -> None:
-        program = (
-            "import sys\nfrom jitsu.cli.main import main\n"
-            "try:\n    main(['--help'])\nexcept SystemExit:\n    print(*sys.modules, file=sys.stderr)\n"
-        )
-        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-
-        heavy = {"rich", "pyroute2", "dnslib", "asyncio", "libvirt", "jitsu.config", "jitsu.daemon", "jitsu.demo"}
-        assert "jitsu.cli.main" in run.stderr.split()
-        assert heavy & set(run.stderr.split()) == set()
-
-    def test_ps_loads_neither_netlink_nor_dns(self) -> None:
-        program = "import sys\nimport jitsu.cli.ps\nprint(*sys.modules)\n"
-        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-
-        assert {"pyroute2", "dnslib", "libvirt"} & set(run.stdout.split()) == set()
-
 
 class TestErrors:
     def test_a_configuration_that_is_not_there_is_two_lines_and_code_3(self, jitsu: Jitsu, tmp_path: Path) -> None:
