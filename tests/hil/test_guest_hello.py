@@ -5,7 +5,9 @@ import os
 
 import pytest
 
+from boards.definition import read
 from boards.emulator import EmulatedBoard
+from boards.snapshots import restored
 from tests.hil.hello_guest import ADDRESS, NAME, arguments, ask, await_truth, crash, created
 
 # An image is built and a board booted the first time.
@@ -61,6 +63,15 @@ def test_it_is_told_everything_by_the_store_alone(board: EmulatedBoard) -> None:
         guest.write("control/stop", "")
         await_truth(lambda: guest.state() == "", "a domain that has ended")
         assert "stopping, as asked" in guest.console()
+
+
+def test_oxenstored_understands_it_too() -> None:
+    # On 32 bits: there the numbers of requests come back with a bit less.
+    with restored(read("qemu-virt-armv7"), "oxenstored") as board, created(board) as guest:
+        guest.await_ready()
+        assert ask(board.lan, "GET", "/")[0] == 200
+        guest.write("control/stop", "")
+        await_truth(lambda: guest.state() == "", "a domain that has ended")
 
 
 def test_nothing_that_it_prints_is_lost_and_a_crash_is_a_crash(board: EmulatedBoard) -> None:

@@ -16,6 +16,10 @@
 
 #define PAYLOAD_MAX 4096
 
+/* oxenstored on a 32-bit machine has integers of 31 bits, and answers under what these make of
+ * a request's number.  Up to here it comes back as it went. */
+#define REQUEST_LAST 0x3fffffffU
+
 struct header {
     uint32_t type, request, transaction, length;
 };
@@ -53,7 +57,7 @@ static uint32_t request(uint32_t type, const char *path, const void *rest, size_
 
     if (sizeof header + header.length > sizeof outgoing - outgoing_length)
         return 0;
-    header.request = ++last_request != 0 ? last_request : ++last_request;
+    header.request = last_request = last_request % REQUEST_LAST + 1;
     memcpy(place, &header, sizeof header);
     memcpy(place + sizeof header, path, path_length);
     if (rest_length > 0)
@@ -97,7 +101,7 @@ static void begin(struct port *port)
 {
     (void)port;
     if (last_request == 0)
-        last_request = (uint32_t)random_u64();
+        last_request = (uint32_t)random_u64() & REQUEST_LAST;
     state = SEEKING;
     incoming_length = outgoing_length = 0;
     greeting_due = true;

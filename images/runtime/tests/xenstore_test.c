@@ -55,7 +55,7 @@ static uint32_t draw(uint32_t below)
 
 uint64_t random_u64(void)
 {
-    return 0xfffffffd; /* so that the numbers of requests wrap at once */
+    return 0xbffffffd; /* so that the numbers of requests wrap at once */
 }
 
 void port_register(struct port *registered)
@@ -139,9 +139,17 @@ static uint32_t asked(uint32_t type, const char *payload, size_t length)
     return message.header.request;
 }
 
+/* A number as it comes back from a store whose integers have 31 bits, and a sign among them. */
+static uint32_t kept(uint32_t number)
+{
+    const uint32_t sign = 1U << 30;
+
+    return ((number & (2 * sign - 1)) ^ sign) - sign;
+}
+
 static size_t encode(char *out, uint32_t type, uint32_t request, const char *payload, size_t length)
 {
-    const struct header header = {type, request, 0, (uint32_t)length};
+    const struct header header = {kept(type), kept(request), 0, kept((uint32_t)length)};
 
     memcpy(out, &header, sizeof header);
     memcpy(out + sizeof header, payload, length);
