@@ -49,13 +49,13 @@ static uint64_t later(uint64_t span)
     return clock_now() + span;
 }
 
-static void delay_over(void *argument);
+static void wait_over(void *argument);
 
 /* Parts a connection from its PCB, which lives on without us, and frees it. */
 static void release(struct connection *c)
 {
     if (c->exchange.phase == EXCHANGE_WAITING)
-        sys_untimeout(delay_over, c);
+        sys_untimeout(wait_over, c);
     exchange_release(&c->exchange);
     heap_free(c->backlog);
     if (c->pcb != NULL) {
@@ -188,8 +188,8 @@ static bool advance(struct connection *c)
         const bool waited = c->exchange.phase == EXCHANGE_WAITING;
 
         read_backlog(c);
-        if (!waited && c->exchange.phase == EXCHANGE_WAITING)
-            sys_timeout(c->exchange.page.delay, delay_over, c);
+        if (!waited && c->exchange.phase == EXCHANGE_WAITING && c->exchange.page.delay > 0)
+            sys_timeout(c->exchange.page.delay, wait_over, c);
         write_output(c);
     } while (c->backlog != NULL && c->exchange.phase == EXCHANGE_READING);
     if (c->exchange.phase == EXCHANGE_CLOSING) {
@@ -202,12 +202,17 @@ static bool advance(struct connection *c)
     return true;
 }
 
-static void delay_over(void *argument)
+static void wait_over(void *argument)
 {
     struct connection *c = argument;
 
     exchange_resume(&c->exchange);
     advance(c);
+}
+
+static void page_completed(struct page *page)
+{
+    wait_over((char *)page - offsetof(struct connection, exchange.page));
 }
 
 static err_t on_receive(void *argument, struct tcp_pcb *pcb, struct pbuf *data, err_t error)
@@ -312,6 +317,7 @@ static err_t on_accept(void *argument, struct tcp_pcb *pcb, err_t error)
     connections = c;
     c->peer_closed = c->lingering = false;
     c->deadline = later(IDLE_TIMEOUT);
+    c->exchange.page.completed = page_completed;
     exchange_init(&c->exchange);
     counters.accepted++;
     counters.open++;

@@ -17,6 +17,7 @@ static unsigned int uploads;
 void exchange_init(struct exchange *x)
 {
     x->upload = NULL;
+    x->page.disk = NULL;
     x->page.request = &x->parser;
     x->begun = false;
     x->phase = EXCHANGE_READING;
@@ -37,6 +38,7 @@ void exchange_release(struct exchange *x)
     uploads -= x->upload != NULL;
     heap_free(x->upload);
     x->upload = NULL;
+    pages_release(&x->page);
 }
 
 static void count(unsigned int status)
@@ -72,10 +74,12 @@ static void respond_error(struct exchange *x, unsigned int status)
 
 static void respond_page(struct exchange *x)
 {
-    x->page.delay = 0;
     x->page.upload = x->upload;
     pages_answer(&x->page);
-    respond(x);
+    if (x->page.awaited)
+        x->phase = EXCHANGE_WAITING;
+    else
+        respond(x);
 }
 
 /* The head is there: decides what to do about the body. */
@@ -142,7 +146,10 @@ size_t exchange_input(struct exchange *x, const uint8_t *input, size_t length)
 
 void exchange_resume(struct exchange *x)
 {
-    x->phase = EXCHANGE_WRITING;
+    if (x->page.awaited)
+        respond(x);
+    else
+        x->phase = EXCHANGE_WRITING;
 }
 
 const void *exchange_output(const struct exchange *x, size_t *length)

@@ -15,7 +15,7 @@
 
 enum exchange_phase {
     EXCHANGE_READING, /* wants input */
-    EXCHANGE_WAITING, /* wants exchange_resume() after page.delay ms */
+    EXCHANGE_WAITING, /* wants exchange_resume() after page.delay ms, or when the page is completed */
     EXCHANGE_WRITING, /* wants to send output */
     EXCHANGE_CLOSING, /* everything is said: the connection ends */
 };
@@ -40,7 +40,7 @@ void exchange_release(struct exchange *exchange);
 /* Reads input until the phase changes or it is used up; returns bytes read. */
 size_t exchange_input(struct exchange *exchange, const uint8_t *input, size_t length);
 
-/* The time to wait is over. */
+/* The wait is over. */
 void exchange_resume(struct exchange *exchange);
 
 /* The next piece to send: its start and, in *length, its size; 0 if none. */

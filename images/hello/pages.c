@@ -2,9 +2,11 @@
 
 #include <string.h>
 
+#include "blockdev.h"
 #include "clock.h"
 #include "console.h"
 #include "counters.h"
+#include "disk.h"
 #include "entropy.h"
 #include "format.h"
 #include "panic.h"
@@ -23,6 +25,7 @@ static void answer_status(struct page *page);
 static void answer_slow(struct page *page);
 static void answer_echo(struct page *page);
 static void answer_print(struct page *page);
+static void answer_disk(struct page *page);
 static void answer_crash(struct page *page);
 
 static const struct route {
@@ -36,6 +39,7 @@ static const struct route {
     {"/slow", ALLOW_READ, "GET, HEAD", answer_slow},
     {"/echo", ALLOW(HTTP_POST) | ALLOW(HTTP_PUT), "POST, PUT", answer_echo},
     {"/print", ALLOW(HTTP_GET) | ALLOW(HTTP_POST), "GET, POST", answer_print},
+    {"/disk", ALLOW_READ, "GET, HEAD", answer_disk},
     {"/crash", ALLOW(HTTP_GET) | ALLOW(HTTP_POST), "GET, POST", answer_crash},
 };
 
@@ -119,15 +123,15 @@ static void answer_status(struct page *page)
                counters.requests, counters.ok, counters.client_errors, counters.server_errors));
 }
 
-/* Reads NAME=N from the query, NAME with its '='; false if it is not there, no
- * number, or above `most`. */
-static bool query_number(const char *target, const char *name, unsigned int most, unsigned int *value)
+/* Reads NAME=N from the query, NAME with its '='.  A value that the query does not name stays
+ * as it is; false if it is no number, or not below 2^60. */
+static bool query_number(const char *target, const char *name, uint64_t *value)
 {
     while (*target != '\0' && *target != '?')
         target++;
     do {
         if (*target == '\0')
-            return false;
+            return true;
         target++;
         if (strncmp(target, name, strlen(name)) == 0)
             break;
@@ -137,8 +141,8 @@ static bool query_number(const char *target, const char *name, unsigned int most
     target += strlen(name);
     const char *first = target;
     for (*value = 0; *target >= '0' && *target <= '9'; target++) {
-        *value = *value * 10 + (unsigned int)(*target - '0');
-        if (*value > most)
+        *value = *value * 10 + (uint64_t)(*target - '0');
+        if (*value >= 1ULL << 60)
             return false;
     }
     return target > first && (*target == '\0' || *target == '&');
@@ -146,14 +150,14 @@ static bool query_number(const char *target, const char *name, unsigned int most
 
 static void answer_slow(struct page *page)
 {
-    unsigned int delay;
+    uint64_t delay = UINT64_MAX;
 
-    if (!query_number(page->request->target, "ms=", SLOW_MAX, &delay)) {
+    if (!query_number(page->request->target, "ms=", &delay) || delay > SLOW_MAX) {
         pages_error(page, 400);
         return;
     }
-    page->delay = delay;
-    respond_text(page, "text/plain", format(page->text, sizeof page->text, "waited %u ms\n", delay));
+    page->delay = (unsigned int)delay;
+    respond_text(page, "text/plain", format(page->text, sizeof page->text, "waited %u ms\n", page->delay));
 }
 
 static void answer_echo(struct page *page)
@@ -168,17 +172,63 @@ static void answer_echo(struct page *page)
  * then: whoever reads the console can tell whether one is missing. */
 static void answer_print(struct page *page)
 {
-    unsigned int lines, from;
+    uint64_t lines = UINT64_MAX, from = 1;
 
-    if (!query_number(page->request->target, "lines=", LINES_MAX, &lines)) {
+    if (!query_number(page->request->target, "lines=", &lines) || lines > LINES_MAX ||
+        !query_number(page->request->target, "from=", &from) || from > LINE_NUMBER_MAX) {
         pages_error(page, 400);
         return;
     }
-    if (!query_number(page->request->target, "from=", LINE_NUMBER_MAX, &from))
-        from = 1;
     for (unsigned int i = 0; i < lines; i++)
-        console_print("%s: line %u\n", runtime_config()->name, from + i);
-    respond_text(page, "text/plain", format(page->text, sizeof page->text, "printed %u lines\n", lines));
+        console_print("%s: line %u\n", runtime_config()->name, (unsigned int)from + i);
+    respond_text(page, "text/plain",
+                 format(page->text, sizeof page->text, "printed %u lines\n", (unsigned int)lines));
+}
+
+static void describe_disk(struct page *page, const struct blockdev *disk)
+{
+    respond_text(page, "application/json",
+                 format(page->text, sizeof page->text, "{\"sectors\": %llu, \"sector_size\": %u, \"most\": %u}\n",
+                        (unsigned long long)disk->sectors, BLOCKDEV_SECTOR, disk->most));
+}
+
+static void disk_told(void *context, const void *bytes)
+{
+    struct page *page = context;
+
+    if (bytes == NULL)
+        pages_error(page, 500);
+    else
+        page->response.body = bytes;
+    page->completed(page);
+}
+
+/* What the disk is, or `count` of its sectors. */
+static void answer_disk(struct page *page)
+{
+    const struct blockdev *disk = blockdev_get();
+    uint64_t sector = UINT64_MAX, count = 1;
+
+    if (disk == NULL) {
+        pages_error(page, 404);
+    } else if (!query_number(page->request->target, "sector=", &sector) ||
+               !query_number(page->request->target, "count=", &count) || count == 0 || count > disk->most) {
+        pages_error(page, 400);
+    } else if (sector == UINT64_MAX) {
+        describe_disk(page, disk);
+    } else if (sector >= disk->sectors || count > disk->sectors - sector) {
+        pages_error(page, 404);
+    } else {
+        page->disk = disk_read(sector, (uint32_t)count, disk_told, page);
+        if (page->disk == NULL) {
+            pages_error(page, 503);
+            return;
+        }
+        page->awaited = true;
+        page->response = (struct response){.status = 200,
+                                           .content_type = "application/octet-stream",
+                                           .length = (size_t)count * BLOCKDEV_SECTOR};
+    }
 }
 
 static void answer_crash(struct page *page)
@@ -197,6 +247,12 @@ bool pages_want_body(const struct http_parser *request)
     return route != NULL && route->answer == answer_echo && (route->methods & ALLOW(request->method)) != 0;
 }
 
+void pages_release(struct page *page)
+{
+    disk_release(page->disk);
+    page->disk = NULL;
+}
+
 void pages_error(struct page *page, unsigned int status)
 {
     const size_t length = format(page->text, sizeof page->text, "%s\n", response_status(status));
@@ -210,6 +266,8 @@ void pages_answer(struct page *page)
     const struct http_parser *request = page->request;
     size_t length;
 
+    page->awaited = false;
+    page->delay = 0;
     if (request->method == HTTP_UNKNOWN || request->method == HTTP_CONNECT) {
         pages_error(page, 501);
         return;

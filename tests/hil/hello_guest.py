@@ -12,7 +12,16 @@ from boards.lan import Lan
 from jitsu import artifacts
 
 NAME, ADDRESS = "hello", "10.78.0.10"
+# The same each time: who spoke to an earlier guest has nothing to unlearn.
+MAC = "00:16:3e:78:00:0a"
 LOG = f"/var/log/xen/console/guest-{NAME}.log"
+
+# In the place of Xen's own hotplug script for disks, which wants more than a dom0 as small as this has.
+_PLUG = b"""#!/bin/sh
+[ "$1" = add ] || exit 0
+device=$(xenstore-read "$XENBUS_PATH/params")
+xenstore-write "$XENBUS_PATH/physical-device" "$(stat -c %t:%T "$device")" "$XENBUS_PATH/hotplug-status" connected
+"""
 PATIENCE = 120.0
 
 
@@ -63,8 +72,13 @@ class Guest:
 
 
 @contextmanager
-def created(board: EmulatedBoard, *words: str, cmdline: str | None = None, vif: bool = True) -> Iterator[Guest]:
-    """The guest, made by `xl create` with these words; destroyed at the end if it is there."""
+def created(
+    board: EmulatedBoard, *words: str, cmdline: str | None = None, vif: bool = True, disk: str = ""
+) -> Iterator[Guest]:
+    """The guest, made by `xl create` with these words; destroyed at the end if it is there.
+
+    `disk` is a block device of dom0's, which it may read.
+    """
     lines = [
         f'name = "{NAME}"',
         'kernel = "/tmp/kernel"',
@@ -73,7 +87,10 @@ def created(board: EmulatedBoard, *words: str, cmdline: str | None = None, vif: 
         f'cmdline = "{arguments(board.board) if cmdline is None else cmdline}"',
     ]
     if vif:
-        lines.append('vif = ["bridge=xenbr0"]')
+        lines.append(f'vif = ["mac={MAC},bridge=xenbr0"]')
+    if disk:
+        board.put(_PLUG, "/tmp/plug", 0o755)
+        lines.append(f'disk = ["format=raw, vdev=xvda, access=r, script=/tmp/plug, target={disk}"]')
     if board.board.architecture == "amd64":
         lines.append('type = "pvh"')
     board.put(kernel(board.board.architecture), "/tmp/kernel")

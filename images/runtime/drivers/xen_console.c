@@ -20,6 +20,7 @@ struct console_page {
 
 static struct byte_ring out;
 static uint32_t port;
+static bool waited;
 
 void xen_console_start(void)
 {
@@ -43,6 +44,7 @@ static bool wait_for_room(uint32_t room)
         deaf = clock_now() >= end;
         clock_wake_at(end);
         irq_wait();
+        waited = true;
     }
     deaf = deaf && byte_ring_room(&out) < room;
     return !deaf;
@@ -59,6 +61,14 @@ void xen_console_write(const char *text, size_t length)
         text += part;
         length -= part;
     }
+}
+
+bool xen_console_waited(void)
+{
+    const bool was = waited;
+
+    waited = false;
+    return was;
 }
 
 void xen_console_flush(void)

@@ -9,23 +9,26 @@
 /* enum xenbus_state */
 enum { INITIALISING = 1, INIT_WAIT, INITIALISED, CONNECTED, CLOSING, CLOSED };
 
+#define DIGITS 18
+#define STATE "/state"
+
 #define OWNER(pointer, member) \
     ((struct xen_frontend *)((char *)(pointer)-offsetof(struct xen_frontend, member)))
 
-static bool number(const char *text, size_t length, uint32_t *value)
+bool xen_number(const char *text, size_t length, uint64_t *number)
 {
-    if (text == NULL || length == 0 || length > 9)
+    if (text == NULL || length == 0 || length > DIGITS)
         return false;
-    *value = 0;
+    *number = 0;
     for (size_t i = 0; i < length; i++) {
         if (text[i] < '0' || text[i] > '9')
             return false;
-        *value = *value * 10 + (uint32_t)(text[i] - '0');
+        *number = *number * 10 + (uint64_t)(text[i] - '0');
     }
     return true;
 }
 
-void xen_frontend_say(struct xen_frontend *frontend, const char *key, uint32_t value)
+void xen_frontend_say_text(struct xen_frontend *frontend, const char *key, const char *value)
 {
     unsigned int i = 0;
     char path[XEN_FRONTEND_PATH];
@@ -39,8 +42,27 @@ void xen_frontend_say(struct xen_frontend *frontend, const char *key, uint32_t v
         frontend->key_count++;
     memcpy(frontend->keys[i].path, path, sizeof path);
     frontend->keys[i].node.path = frontend->keys[i].path;
-    const size_t length = format(frontend->keys[i].value, XEN_FRONTEND_VALUE, "%u", value);
+    const size_t length = format(frontend->keys[i].value, XEN_FRONTEND_VALUE, "%s", value);
     xenstore_write(&frontend->keys[i].node, frontend->keys[i].value, length);
+}
+
+void xen_frontend_say(struct xen_frontend *frontend, const char *key, uint32_t value)
+{
+    char text[XEN_FRONTEND_VALUE];
+
+    format(text, sizeof text, "%u", value);
+    xen_frontend_say_text(frontend, key, text);
+}
+
+void xen_frontend_ask(struct xen_frontend *frontend, struct xen_backend_key *key, const char *name,
+                      void (*told)(struct xenstore_node *node, const char *value, size_t length))
+{
+    const size_t folder = strlen(frontend->backend_state_path) - strlen(STATE);
+
+    memcpy(key->path, frontend->backend_state_path, folder);
+    format(key->path + folder, sizeof key->path - folder, "/%s", name);
+    key->node = (struct xenstore_node){.path = key->path, .told = told};
+    xenstore_read(&key->node);
 }
 
 static void end(struct xen_frontend *frontend)
@@ -51,26 +73,44 @@ static void end(struct xen_frontend *frontend)
     xen_frontend_say(frontend, "state", CLOSED);
 }
 
+static void check_connected(struct xen_frontend *frontend)
+{
+    if (frontend->state != XEN_OFFERED || !frontend->backend_connected)
+        return;
+    frontend->state = XEN_CONNECTED;
+    if (frontend->connected != NULL)
+        frontend->connected(frontend);
+}
+
+void xen_frontend_offered(struct xen_frontend *frontend)
+{
+    if (frontend->state != XEN_OFFERING)
+        return;
+    frontend->state = XEN_OFFERED;
+    xen_frontend_say(frontend, "state", CONNECTED);
+    check_connected(frontend);
+}
+
 /* The store takes requests in their order: whoever hears of the state finds all the keys. */
 static void backend_state_told(struct xenstore_node *node, const char *value, size_t length)
 {
     struct xen_frontend *frontend = OWNER(node, backend_state_node);
-    uint32_t state;
+    uint64_t state;
 
-    if (!number(value, length, &state))
+    if (!xen_number(value, length, &state))
         return; /* the backend has not said anything yet */
     if (state == CLOSING || state == CLOSED) {
         if (frontend->state != XEN_WAITING)
             end(frontend);
         return;
     }
+    frontend->backend_connected = state == CONNECTED;
     if (frontend->state == XEN_WAITING && state >= INIT_WAIT) {
+        frontend->state = XEN_OFFERING;
         frontend->offer(frontend);
-        frontend->state = XEN_OFFERED;
-        xen_frontend_say(frontend, "state", CONNECTED);
+    } else {
+        check_connected(frontend);
     }
-    if (frontend->state == XEN_OFFERED && state == CONNECTED)
-        frontend->state = XEN_CONNECTED;
 }
 
 /* Both of these are known before the backend's state is asked for. */
@@ -84,21 +124,21 @@ static void backend_told(struct xenstore_node *node, const char *value, size_t l
 {
     struct xen_frontend *frontend = OWNER(node, backend_node);
 
-    if (value == NULL || length + sizeof "/state" > sizeof frontend->backend_state_path) {
+    if (value == NULL || length + XEN_FRONTEND_PATH > sizeof frontend->backend_state_path) {
         frontend->state = XEN_GONE;
         return;
     }
     memcpy(frontend->backend_state_path, value, length);
-    memcpy(frontend->backend_state_path + length, "/state", sizeof "/state");
+    memcpy(frontend->backend_state_path + length, STATE, sizeof STATE);
     follow_backend(frontend);
 }
 
 static void backend_id_told(struct xenstore_node *node, const char *value, size_t length)
 {
     struct xen_frontend *frontend = OWNER(node, backend_id_node);
-    uint32_t id;
+    uint64_t id;
 
-    if (!number(value, length, &id)) {
+    if (!xen_number(value, length, &id)) {
         frontend->state = XEN_GONE;
         return;
     }

@@ -7,10 +7,8 @@
 
 #include "guest_config.h"
 #include "heap.h"
-#include "irq.h"
 #include "netdev.h"
 #include "panic.h"
-#include "platform.h"
 #include "xen.h"
 #include "xen_frontend.h"
 #include "xen_ring.h"
@@ -57,8 +55,9 @@ static struct {
     struct netdev netdev;
     struct xen_frontend frontend;
     struct xenstore_node mac_node;
+    struct xen_backend_key split;
     bool mac_told;
-    uint32_t event;
+    uint32_t send_event, receive_event;
     struct request_ring send, receive;
     uint8_t *send_pages, *receive_pages;
     uint32_t send_grants[BUFFERS / SEND_PER_PAGE], receive_grants[BUFFERS];
@@ -99,7 +98,7 @@ static void transmit(struct netdev *netdev, size_t length)
                                      .id = id,
                                      .size = (uint16_t)length};
     if (request_ring_show(&net.send))
-        xen_event_send(net.event);
+        xen_event_send(net.send_event);
 }
 
 static void offer_buffer(uint16_t id)
@@ -130,7 +129,7 @@ static bool poll(struct netdev *netdev, netdev_receive receive)
         count++;
     }
     if (count > 0 && request_ring_show(&net.receive))
-        xen_event_send(net.event);
+        xen_event_send(net.receive_event);
     return request_ring_expect(&net.receive) || count > 0;
 }
 
@@ -144,8 +143,30 @@ static uint32_t grant_ring(const struct xen_frontend *frontend, struct request_r
     return xen_grant(frontend->backend, page, false);
 }
 
-static void offer(struct xen_frontend *frontend)
+/* Events each way of a ring of its own, where the backend knows of that.  Linux's netback, when
+ * it binds to one channel for both, may lose the end of the first event, and hears no other: its
+ * thread is quicker than the line that tells it which interrupt that was.  For sending alone it
+ * has no such thread.  The channel for sending is not watched (transmit_buffer()). */
+static void open_events(struct xen_frontend *frontend, bool split)
 {
+    net.receive_event = net.send_event = xen_event_open(frontend->backend);
+    xen_event_watch(net.receive_event);
+    if (!split) {
+        xen_frontend_say(frontend, "event-channel", net.receive_event);
+        return;
+    }
+    net.send_event = xen_event_open(frontend->backend);
+    xen_frontend_say(frontend, "event-channel-tx", net.send_event);
+    xen_frontend_say(frontend, "event-channel-rx", net.receive_event);
+}
+
+static void split_told(struct xenstore_node *node, const char *value, size_t length)
+{
+    struct xen_frontend *frontend = &net.frontend;
+    uint64_t split = 0;
+
+    (void)node;
+    (void)xen_number(value, length, &split);
     const uint32_t send_ring = grant_ring(frontend, &net.send, sizeof(struct send_request));
     const uint32_t receive_ring = grant_ring(frontend, &net.receive, sizeof(struct receive_request));
 
@@ -161,16 +182,25 @@ static void offer(struct xen_frontend *frontend)
         offer_buffer(id);
     }
     request_ring_show(&net.receive);
-    net.event = xen_event_open(frontend->backend);
-    xen_event_watch(net.event);
 
+    open_events(frontend, split != 0);
     xen_frontend_say(frontend, "tx-ring-ref", send_ring);
     xen_frontend_say(frontend, "rx-ring-ref", receive_ring);
-    xen_frontend_say(frontend, "event-channel", net.event);
     xen_frontend_say(frontend, "request-rx-copy", 1);
     xen_frontend_say(frontend, "feature-rx-notify", 1);
     /* Checksums may be missing, over IPv4 unless something else is said, and over IPv6: */
     xen_frontend_say(frontend, "feature-ipv6-csum-offload", 1);
+    xen_frontend_offered(frontend);
+
+    net.netdev.transmit_buffer = transmit_buffer;
+    net.netdev.transmit = transmit;
+    net.netdev.poll = poll;
+    netdev_register(&net.netdev);
+}
+
+static void offer(struct xen_frontend *frontend)
+{
+    xen_frontend_ask(frontend, &net.split, "feature-split-event-channels", split_told);
 }
 
 static void mac_told(struct xenstore_node *node, const char *value, size_t length)
@@ -190,13 +220,9 @@ void xen_net_start(void)
     net.mac_node = (struct xenstore_node){.path = "device/vif/0/mac", .told = mac_told};
     xen_frontend_start(&net.frontend);
     xenstore_read(&net.mac_node);
-    while (!net.mac_told || net.frontend.state == XEN_WAITING)
-        if (!platform->poll())
-            irq_wait();
-    if (net.frontend.state == XEN_GONE)
-        return;
-    net.netdev.transmit_buffer = transmit_buffer;
-    net.netdev.transmit = transmit;
-    net.netdev.poll = poll;
-    netdev_register(&net.netdev);
+}
+
+bool xen_net_settled(void)
+{
+    return net.mac_told && net.frontend.state > XEN_OFFERING;
 }

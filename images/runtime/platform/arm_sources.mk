@@ -5,4 +5,4 @@ ARM_SOURCES := \
 	drivers/pl011.c drivers/virtio_mmio.c drivers/virtqueue.c drivers/virtio_net.c \
 	drivers/virtio_serial.c drivers/virtio_rng.c \
 	drivers/xen.c drivers/xen_ring.c drivers/xen_console.c drivers/xen_store.c drivers/xen_frontend.c \
-	drivers/xen_net.c
+	drivers/xen_net.c drivers/xen_block.c

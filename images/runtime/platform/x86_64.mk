@@ -8,7 +8,7 @@ PLATFORM_SOURCES := \
 	drivers/uart16550.c drivers/virtio_mmio.c drivers/virtqueue.c drivers/virtio_net.c \
 	drivers/virtio_serial.c drivers/virtio_rng.c \
 	drivers/xen.c drivers/xen_ring.c drivers/xen_console.c drivers/xen_store.c drivers/xen_frontend.c \
-	drivers/xen_net.c
+	drivers/xen_net.c drivers/xen_block.c
 PLATFORM_INCLUDES := arch/x86_64 drivers platform
 PLATFORM_CFLAGS := -m64 -mno-red-zone -mgeneral-regs-only -mcmodel=small -fcf-protection=none -fno-pic -fno-pie
 PLATFORM_LINK_SCRIPT := boot/x86_pvh.ld

@@ -11,7 +11,10 @@
 static struct xenstore_node *asked[8];
 static unsigned int asked_count;
 static char said[1024]; /* "key=value " of each that was written */
-static unsigned int offers;
+static unsigned int offers, connections;
+static bool later; /* is the offer ended */
+static struct xen_backend_key feature;
+static uint64_t feature_value;
 
 void xenstore_read(struct xenstore_node *node)
 {
@@ -54,13 +57,26 @@ static void offer(struct xen_frontend *frontend)
     assert(frontend->backend == 7);
     xen_frontend_say(frontend, "ring-ref", 8);
     xen_frontend_say(frontend, "event-channel", 3);
+    if (!later)
+        xen_frontend_offered(frontend);
+}
+
+static void feature_told(struct xenstore_node *node, const char *value, size_t length)
+{
+    assert(node == &feature.node && xen_number(value, length, &feature_value));
+}
+
+static void connected(struct xen_frontend *frontend)
+{
+    connections++;
+    xen_frontend_ask(frontend, &feature, "feature", feature_told);
 }
 
 static void start(struct xen_frontend *frontend)
 {
-    asked_count = offers = 0;
+    asked_count = offers = connections = 0;
     said[0] = '\0';
-    *frontend = (struct xen_frontend){.folder = "device/vif/0", .offer = offer};
+    *frontend = (struct xen_frontend){.folder = "device/vif/0", .offer = offer, .connected = connected};
     xen_frontend_start(frontend);
 }
 
@@ -83,12 +99,41 @@ static void check_connecting(void)
     tell(BACKEND "/state", "2");
     tell(BACKEND "/state", "4");
     tell(BACKEND "/state", "4");
-    assert(frontend.state == XEN_CONNECTED && offers == 1);
+    assert(frontend.state == XEN_CONNECTED && offers == 1 && connections == 1);
+    tell(BACKEND "/feature", "123456789012345678");
+    assert(feature_value == 123456789012345678);
     tell(BACKEND "/state", "5");
     tell(BACKEND "/state", "6");
     tell(BACKEND "/state", "2");
     assert(frontend.state == XEN_GONE && offers == 1);
     assert(strcmp(said, "ring-ref=8 event-channel=3 state=4 state=6 ") == 0);
+}
+
+/* What the backend does while the driver still has something to say. */
+static void check_offering_for_a_while(void)
+{
+    struct xen_frontend frontend;
+
+    later = true;
+    start(&frontend);
+    tell("device/vif/0/backend-id", "7");
+    tell("device/vif/0/backend", BACKEND);
+    tell(BACKEND "/state", "2");
+    tell(BACKEND "/state", "2");
+    assert(frontend.state == XEN_OFFERING && offers == 1 && strstr(said, "state") == NULL);
+    tell(BACKEND "/state", "4");
+    assert(frontend.state == XEN_OFFERING);
+    xen_frontend_offered(&frontend);
+    assert(frontend.state == XEN_CONNECTED && connections == 1 && strstr(said, " state=4 ") != NULL);
+
+    start(&frontend);
+    tell("device/vif/0/backend-id", "7");
+    tell("device/vif/0/backend", BACKEND);
+    tell(BACKEND "/state", "2");
+    tell(BACKEND "/state", "5");
+    xen_frontend_offered(&frontend);
+    assert(frontend.state == XEN_GONE && strstr(said, "state=4") == NULL && strstr(said, "state=6") != NULL);
+    later = false;
 }
 
 /* A backend that was connected before this guest ran, and one that left its end behind. */
@@ -127,14 +172,15 @@ static void check_what_makes_no_sense(void)
     start(&frontend);
     tell("device/vif/0/backend-id", "7");
     tell("device/vif/0/backend", BACKEND);
-    for (size_t i = 0; i < 4; i++)
-        tell(BACKEND "/state", (const char *const[]){"", "two", "-2", "2x"}[i]);
+    for (size_t i = 0; i < 5; i++)
+        tell(BACKEND "/state", (const char *const[]){"", "two", "-2", "2x", "1000000000000000002"}[i]);
     assert(frontend.state == XEN_WAITING && offers == 0);
 }
 
 int main(void)
 {
     check_connecting();
+    check_offering_for_a_while();
     check_beginnings();
     check_what_makes_no_sense();
     puts("xen_frontend_test: ok");
