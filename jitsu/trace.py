@@ -51,11 +51,16 @@ class Trace:
     service: str
     cause: str
     origin: float = field(default_factory=time.monotonic)
-    wall: float = field(default_factory=time.time)
+    wall: float = 0.0
+    """The origin, in seconds since 1970; 0: as the clock has it now."""
     domid: int = 0
     outcome: str = ""
     notes: list[str] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # The packet that it is for may have come a while ago.
+        self.wall = self.wall or time.time() - (time.monotonic() - self.origin)
 
     def note(self, text: str) -> None:
         """Remember what explains the figures; the first few tell as much as all of a flood."""

@@ -5,7 +5,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,12 @@ memory = "8 GiB"
 boot = 60
 """
 
-# What `jitsu ps` asks, without the second that its imports take on a slow board.
+# What commands do, without the second that their imports take on a slow board.
 ASK = """
-import socket
+import socket, sys
 with socket.socket(socket.AF_UNIX) as asking:
     asking.connect("/run/jitsu/control.sock")
-    asking.sendall(b'{"do": "ps"}\\n')
+    asking.sendall(sys.argv[1].encode() + b"\\n")
     print(asking.makefile().readline())
 """
 
@@ -84,10 +84,13 @@ class ServingBoard:
     def log(self) -> str:
         return self.board.run("cat", LOG).out
 
+    def ask(self, do: str, **fields: Any) -> Any:
+        """The daemon's answer to a request."""
+        return json.loads(self.board.check("python3", "-c", ASK, json.dumps({"do": do, **fields})))["result"]
+
     def row(self, name: str) -> Row:
         """The service as `jitsu ps` shows it."""
-        answer = json.loads(self.board.check("python3", "-c", ASK))
-        rows: list[Row] = answer["result"]
+        rows: list[Row] = self.ask("ps")
         return next(row for row in rows if row["service"] == name)
 
     def until(self, name: str, so: Callable[[Row], bool]) -> Row:
@@ -122,15 +125,21 @@ class ServingBoard:
                 return str(RCODE[answer.header.rcode]), str(answer.rr[0].rdata) if answer.rr else ""
         raise AssertionError(f"no answer to a question for {name}\n{self.log()}")
 
-    def get(self, address: str, path: str = "/") -> tuple[int, bytes]:
-        """The status and the body of an answer over a connection of its own."""
+    def get(self, address: str, path: str = "/", patience: float = PATIENCE) -> tuple[int, bytes]:
+        """The status and the body of an answer over a connection of its own. Raises OSError without one."""
         with self._socket(socket.SOCK_STREAM) as connection:
-            connection.settimeout(PATIENCE)
+            connection.settimeout(patience)
             connection.connect((address, 80))
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
         head, _, body = answer.partition(b"\r\n\r\n")
-        return int(head.split()[1]) if head else 0, body
+        return int(head.split()[1]), body
+
+    def crash(self, address: str) -> None:
+        """Have the guest there end as a crash does, which serves: nobody is left to answer."""
+        with suppress(TimeoutError, ConnectionResetError):
+            self.get(address, "/crash", patience=2.0)
+            raise AssertionError("the guest has answered")
 
     # What is there.
 
@@ -179,7 +188,7 @@ class ServingBoard:
 
     def _serves(self) -> bool:
         assert self._alive(), self.log()
-        return self.board.run("python3", "-c", ASK).rc == 0
+        return self.board.run("python3", "-c", ASK, '{"do": "status"}').rc == 0
 
     def _alive(self) -> bool:
         return self.board.run("kill", "-0", str(self._pid)).rc == 0
