@@ -18,8 +18,9 @@ TEST_PACKAGES := bind9-dnsutils curl ffmpeg fuse3 iputils-ping knot-dnsutils ngi
 	libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu libxml2-utils \
 	libmhash2 libvirt-dev pkg-config $(COMPILER_PACKAGES)
 BENCH_PACKAGES := dnsmasq-base dnsperf
-# Emulated boards.
-BOARD_PACKAGES := qemu-system-arm qemu-utils iputils-ping
+# Emulated boards, and SD cards: what makes them, and what looks at them.
+BOARD_PACKAGES := qemu-system-arm qemu-utils iputils-ping dosfstools e2fsprogs fdisk mtools u-boot-tools \
+	device-tree-compiler u-boot-qemu
 
 # Install what is missing of the packages $(1). No service that comes with one is started: systemctl is told that it
 # runs where there is no systemd.

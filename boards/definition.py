@@ -4,7 +4,9 @@ An emulated board is booted by QEMU here; a real one is what an SD card or a dis
 
     [board]     description, architecture (armhf, arm64, amd64: Debian's words), hypervisor (xen, kvm)
     [machine]   cpu, cpus, memory; emulation: QEMU's machine, for an emulated board, whose cpu is QEMU's model
-    [boot]      method; device-tree, for u-boot: the file that the kernel's package has for the board
+    [boot]      method; for u-boot: device-tree, the file that the kernel's package has for the board; card, the recipe
+                of what an SD card has, with u-boot-at, where on it the machine looks for U-Boot; or lacking, what there
+                is not for one
     [console]   port: where the serial console is, and xen: as which of Xen's consoles
     [xen]       arguments, beside those for dom0 and console
     [dom0]      image: the recipe; memory, cpus, arguments of its kernel beside those for console and network
@@ -23,6 +25,8 @@ from jitsu.errors import ConfigError
 DEFINITIONS = Path(__file__).resolve().parent
 
 MIB = 1 << 20
+SECTOR = 512
+"""Bytes of a disk or card."""
 
 ARCHITECTURES = ("armhf", "arm64", "amd64")
 HYPERVISORS = ("xen", "kvm")
@@ -70,8 +74,19 @@ class Wire:
 
 
 @dataclass(frozen=True, slots=True)
+class Card:
+    """What an SD card is made of: `recipe` is its name, and U-Boot begins `u_boot_at` bytes into the card."""
+
+    recipe: str
+    u_boot_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
-    """One definition. `dom0` is there if and only if the hypervisor is Xen."""
+    """One definition. `dom0` is there if and only if the hypervisor is Xen.
+
+    `card` is there if an SD card can be made, and if none can, `lacking` may say what there is not.
+    """
 
     name: str
     description: str
@@ -80,6 +95,8 @@ class Board:
     machine: Machine
     boot: str
     device_tree: str
+    card: Card | None
+    lacking: str
     console: str
     console_port: str
     xen_arguments: str
@@ -150,6 +167,8 @@ def load(path: Path) -> Board:
         machine=machine,
         boot=method,
         device_tree=tables["boot"].text("device-tree") if method == "u-boot" else "",
+        card=_card(tables["boot"]) if method == "u-boot" else None,
+        lacking=tables["boot"].text("lacking", "") if method == "u-boot" else "",
         console=_one_of(tables["console"], "xen", ("dtuart", "com1", "com2")) if xen else "",
         console_port=tables["console"].text("port"),
         xen_arguments=tables["xen"].text("arguments", "") if xen else "",
@@ -172,6 +191,12 @@ def _machine(table: Table) -> Machine:
 
 def _method(table: Table, architecture: str, machine: Machine) -> str:
     return _one_of(table, "method", (EMULATED[architecture],) if machine.emulation else REAL)
+
+
+def _card(table: Table) -> Card | None:
+    if not table.has("card"):
+        return None
+    return Card(_one_of(table, "card", tuple(artifacts.recipes())), table.size("u-boot-at", "8 KiB", 1))
 
 
 def _dom0(table: Table, architecture: str, machine: Machine) -> Dom0:

@@ -108,6 +108,30 @@ def build(names: tuple[str, ...]) -> None:
         click.echo(image(board, _say))
 
 
+@command.command("sdcard", epilog="Example: jitsu board sdcard cubietruck -o cubietruck.img")
+@_board_argument
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    metavar="FILE",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The file to make. Devices are refused.",
+)
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+def sdcard(board: Board, target: Path, force: bool) -> None:
+    """Make the image of an SD card for a real board: U-Boot, Xen, dom0 and jitsu, which serves when the board is on.
+
+    What is served, and the board's name and network, is in jitsu.toml on the card's first partition.
+    """
+    from boards.card import make_card
+
+    make_card(board, target, force=force, say=_say)
+    facts = target.stat()
+    click.echo(f"{target}: {facts.st_size // MIB} MiB, of which {facts.st_blocks * 512 // MIB} MiB are written to disk")
+
+
 @command.command("snapshot", epilog="Example: jitsu board snapshot qemu-virt-armv7")
 @_board_argument
 @_xenstored_option

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from boards import definition
-from boards.definition import Board, load, names, read
+from boards.definition import Board, Card, load, names, read
 from jitsu import artifacts
 from jitsu.errors import ConfigError
 
@@ -35,6 +35,12 @@ port = "/pl011@9000000"
 image = "dom0@armhf"
 memory = "256 MiB"
 """
+
+
+REAL_ONE = GOOD.replace('emulation = "virt,virtualization=on"', "").replace(
+    'method = "guest-loader"',
+    'method = "u-boot"\ndevice-tree = "x.dtb"\ncard = "sdcard-cubietruck"\nu-boot-at = "16 KiB"',
+)
 
 
 def made(folder: Path, text: str) -> Board:
@@ -86,6 +92,13 @@ def test_the_command_lines_of_xen_and_dom0(tmp_path: Path) -> None:
     )
 
 
+def test_what_a_card_is_made_of(tmp_path: Path) -> None:
+    assert made(tmp_path, REAL_ONE).card == Card("sdcard-cubietruck", 16 << 10)
+    assert made(tmp_path, REAL_ONE.replace('u-boot-at = "16 KiB"', "")).card == Card("sdcard-cubietruck", 8 << 10)
+    assert made(tmp_path, GOOD).card is None
+    assert {name for name in names() if read(name).card is not None} == {"cubietruck"}
+
+
 def test_a_board_with_kvm_has_no_dom0() -> None:
     with pytest.raises(ConfigError, match="board x86-kvm has no dom0"):
         read("x86-kvm").domain0()
@@ -108,6 +121,12 @@ WRONG = {
     "a real board without a device tree": (
         GOOD.replace('emulation = "virt,virtualization=on"', "").replace("guest-loader", "u-boot"),
         "[boot] device-tree is missing",
+    ),
+    "a card of nothing": (REAL_ONE.replace("sdcard-cubietruck", "sdcard"), "[boot] card cannot be 'sdcard'"),
+    "a place on the card": (REAL_ONE.replace("16 KiB", "16"), "[boot] u-boot-at cannot be '16'"),
+    "a place on no card": (
+        REAL_ONE.replace('card = "sdcard-cubietruck"', ""),
+        "[boot] u-boot-at is not a key that exists",
     ),
     "a console": (GOOD.replace('"dtuart"', '"serial"'), "[console] xen cannot be 'serial'"),
     "no port": (GOOD.replace('port = "/pl011@9000000"', ""), "[console] port is missing"),

@@ -47,6 +47,8 @@ def test_a_board_is_inspected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     [
         (["run", "nokia3310", "--", "true"], "there is no board nokia3310"),
         (["build", "qemu-virt-armv7", "nokia3310"], "there is no board nokia3310"),
+        (["sdcard", "nokia3310", "-o", "/nowhere/card.img"], "there is no board nokia3310"),
+        (["sdcard", "cubietruck", "-o", "/nowhere/card.img"], "there is no folder /nowhere"),
         (["build", "x86-kvm"], "board x86-kvm has no dom0: its hypervisor is kvm"),
     ],
 )
