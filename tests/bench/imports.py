@@ -6,12 +6,14 @@ Times under emulation are no real board's; the ratios are the result.
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from statistics import median
 
 from boards.definition import read
 from boards.snapshots import restored
 from tests.bench.starting import FLOOR
+from tests.hil.serving_board import prepared
 
 ROUNDS = 5
 BOARD = "qemu-virt-armv7"
@@ -21,17 +23,28 @@ _PROGRAM = Path(__file__).with_name("starting.py")
 
 
 def measure(rounds: int = ROUNDS) -> None:
-    here = [sys.executable, str(_PROGRAM), str(rounds), sys.executable, str(Path(sys.executable).with_name("jitsu"))]
-    _show("this machine", json.loads(subprocess.run(here, capture_output=True, text=True, check=True).stdout))
+    """Without services: with the driver for QEMU here, and Xen's there."""
+    with tempfile.TemporaryDirectory(prefix="jitsu-") as folder:
+        path = Path(folder, "jitsu.toml")
+        path.write_text(
+            f'[daemon]\nruntime = "{folder}/run"\nstate = "{folder}/state"\n'
+            '[dns]\nlisten = ["10.77.0.1:53"]\n[network]\naddress = "10.77.0.1/24"\n'
+        )
+        jitsu = Path(sys.executable).with_name("jitsu")
+        own = [_PROGRAM, str(rounds), sys.executable, jitsu, path, f"{folder}/run/control.sock"]
+        here = subprocess.run([sys.executable, *own], stdout=subprocess.PIPE, text=True, check=True).stdout
+    _show("this machine", json.loads(here))
     with restored(read(BOARD), "xenstored", print) as board:
-        board.install_jitsu()
+        prepared(board)
         board.put(_PROGRAM, "/tmp/starting.py")
-        said = board.check("python3", "/tmp/starting.py", str(rounds), "python3", "jitsu", timeout=PATIENCE)
-    _show(f"{BOARD}, emulated", json.loads(said))
+        own = [str(rounds), "python3", "jitsu", "/etc/jitsu/jitsu.toml", "/run/jitsu/control.sock"]
+        there = board.check("python3", "/tmp/starting.py", *own, timeout=PATIENCE)
+    _show(f"{BOARD}, emulated", json.loads(there))
 
 
 def _show(where: str, taken: dict[str, list[float]]) -> None:
-    print(f"{where}: medians of {len(taken[FLOOR])} interleaved rounds, beside {FLOOR}")
+    print(f"{where}: medians (least) of {len(taken[FLOOR])} interleaved rounds; median ratio to {FLOOR} (of the least)")
     for what, seconds in taken.items():
         ratio = median(each / floor for each, floor in zip(seconds, taken[FLOOR], strict=True))
-        print(f"  {what:46} {median(seconds):7.3f} s  {ratio:5.1f}")
+        least = min(seconds) / min(taken[FLOOR])
+        print(f"  {what:32} {median(seconds):7.3f} s ({min(seconds):.3f})  {ratio:5.1f} ({least:.1f})")

@@ -1,62 +1,84 @@
 """How long python3 and jitsu take to start on the machine that this runs on, as a program of its own: a board has no
 tests. It imports nothing of ours.
 
-    python3 starting.py ROUNDS PYTHON JITSU
+    python3 starting.py ROUNDS PYTHON JITSU CONFIGURATION SOCKET
 
-The rounds are interleaved, so that a noisy moment hurts all alike, and one more comes first, which counts for nothing:
-it reads the files from the disk. Prints JSON: the seconds of every round, by what was started.
+SOCKET is where the daemon of CONFIGURATION listens. The rounds are interleaved, so that a noisy moment hurts all alike,
+and one more comes first, which counts for nothing: it reads the files from the disk. Prints JSON: the seconds of every
+round, by what was started.
 """
 
 import json
 import os
+import socket
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
+
+FLOOR = "python3 -c pass"
 
 NO_DAEMON = 7
 """The exit code of a command that finds no daemon."""
 
-FLOOR = "python3 -c pass"
+PATIENCE = 300.0
+"""Seconds for a daemon to begin and to end."""
+
+# What was imported once is compiled, as it is where jitsu is installed.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def main() -> None:
-    rounds, python, jitsu = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "jitsu.toml")
-        path.write_text(f'[daemon]\nruntime = "{folder}"\nstate = "{folder}"\n')
-        commands = {
-            FLOOR: ([python, "-c", "pass"], 0),
-            "jitsu --version": ([jitsu, "--version"], 0),
-            "jitsu ps, where no daemon runs": ([jitsu, "ps", "-c", str(path)], NO_DAEMON),
-            "import jitsu.daemon.xenstored": ([python, "-c", "import jitsu.daemon.xenstored"], 0),
-            "import jitsu.daemon.consoled": ([python, "-c", "import jitsu.daemon.consoled"], 0),
-            "import jitsu.daemon.serve": ([python, "-c", "import jitsu.daemon.serve"], 0),
-            "import jitsu.daemon.serve, jitsu.domains.xen": (
-                [python, "-c", "import jitsu.daemon.serve, jitsu.domains.xen"],
-                0,
-            ),
-        }
-        taken: dict[str, list[float]] = {what: [] for what in commands}
-        for turn in range(rounds + 1):
-            for what, (command, code) in commands.items():
-                seconds = timed(command, code)
-                if turn:
-                    taken[what].append(seconds)
-    print(json.dumps(taken))
+    rounds, python, jitsu, configuration, path = int(sys.argv[1]), *sys.argv[2:]
+    ps = [jitsu, "ps", "-c", configuration]
+    taken: dict[str, list[float]] = {}
+    for _ in range(rounds + 1):
+        for what, seconds in {
+            FLOOR: ended([python, "-c", "pass"]),
+            "jitsu --version": ended([jitsu, "--version"]),
+            "jitsu ps, where no daemon runs": ended(ps, NO_DAEMON),
+            "import jitsu.daemon.xenstored": ended([python, "-c", "import jitsu.daemon.xenstored"]),
+            "import jitsu.daemon.consoled": ended([python, "-c", "import jitsu.daemon.consoled"]),
+            "import jitsu.daemon.serve": ended([python, "-c", "import jitsu.daemon.serve"]),
+            **served([jitsu, "serve", "-c", configuration], path, ps),
+        }.items():
+            taken.setdefault(what, []).append(seconds)
+    print(json.dumps({what: seconds[1:] for what, seconds in taken.items()}))
 
 
-def timed(command: list[str], code: int) -> float:
+def ended(command: list[str], code: int = 0) -> float:
     """Seconds of a command, which must end with this code."""
-    # What was imported once is compiled, as it is where jitsu is installed.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     begin = time.perf_counter()
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - begin
-    if ended.returncode != code:
-        sys.exit(f"{' '.join(command)} ended with {ended.returncode}: {ended.stderr}")
+    if run.returncode != code:
+        sys.exit(f"{' '.join(command)} ended with {run.returncode}: {run.stderr}")
     return seconds
+
+
+def served(command: list[str], path: str, ps: list[str]) -> dict[str, float]:
+    """Seconds until a daemon answers, and of a command that asks it then, while consoled starts beside both."""
+    begin = time.perf_counter()
+    with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as daemon:
+        while not answers(path):
+            if daemon.poll() is not None or time.perf_counter() - begin > PATIENCE:
+                daemon.kill()
+                sys.exit(f"{' '.join(command)} does not answer: {daemon.communicate()[1].decode()}")
+            time.sleep(0.01)
+        started = time.perf_counter() - begin
+        asked = ended(ps)
+        daemon.terminate()
+        daemon.communicate(timeout=PATIENCE)
+    return {"jitsu serve, until it answers": started, "jitsu ps, right after that": asked}
+
+
+def answers(path: str) -> bool:
+    try:
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(path)
+            asking.sendall(b'{"do": "status"}\n')
+            return asking.recv(1) != b""
+    except OSError:
+        return False
 
 
 if __name__ == "__main__":
