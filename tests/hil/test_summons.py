@@ -82,23 +82,26 @@ def test_what_xen_has_no_memory_for_is_answered_servfail(serving: ServingBoard, 
 
 def test_a_guest_that_crashes_is_removed_and_comes_back(serving: ServingBoard, before: dict[str, Any]) -> None:
     assert serving.get(WWW)[0] == 200
-    first = serving.row("www")["domid"]
     serving.crash(WWW)
     assert serving.get(WWW)[0] == 200
-    assert serving.row("www")["domid"] != first
+    crashed, back = serving.ask("trace", service="www", last=2)
+    assert (crashed["outcome"], back["outcome"], back["cause"]) == ("serving", "serving", "syn")
+    assert crashed["domid"] != back["domid"]
+    assert [event["detail"] for event in serving.ask("events", last=50) if event["event"] == "crashed"] == ["crashed"]
     serving.asleep("www")
     serving.nothing_is_left(before)
 
 
 def test_guests_outlive_a_daemon_that_is_killed(serving: ServingBoard, before: dict[str, Any]) -> None:
     assert serving.get(WWW)[0] == 200
-    domid = serving.row("www")["domid"]
+    (summoned,) = serving.ask("trace", service="www")
     serving.kill()
     # Its gate is open, daemon or not.
     assert serving.get(WWW)[0] == 200
     serving.start()
     assert serving.get(WWW)[0] == 200
-    assert serving.row("www")["domid"] == domid
+    (adopted,) = serving.ask("trace", service="www")
+    assert (adopted["cause"], adopted["domid"]) == ("adoption", summoned["domid"])
     serving.asleep("www")
     serving.nothing_is_left(before)
 
