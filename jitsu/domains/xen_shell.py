@@ -41,6 +41,8 @@ _GRANTS_V1 = 1
 _MOST_EVENT_CHANNELS = 1023
 _XENS_DEFAULT = -1
 _EMULATED_LAPIC = 1
+_GIC_VERSIONS = {1: 2, 2: 3}
+"""XEN_DOMCTL_CONFIG_GIC_V2 and _V3, which Xen writes in the place of 0, the native one."""
 
 _CALLBACK_IRQ, _CALLBACK_PPI = 0, 2 << 56 | 2 << 8 | 31
 """HVM_PARAM_CALLBACK_IRQ (xen/include/public/hvm/params.h): the PPI of the device tree, level, low."""
@@ -56,13 +58,15 @@ _E820_RAM, _E820_RESERVED = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """A domain that exists and is empty: Xen's number of it, its handle, and its two event channels."""
+    """A domain that exists and is empty: Xen's number of it, its handle, and its two event channels. `gic` is the version
+    of the interrupt controller that Xen gave an ARM domain: the machine's own."""
 
     number: int
     kind: Kind
     uuid: str
     console_port: int
     store_port: int
+    gic: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,8 @@ def make_shell(xen: Xen, spec: DomainSpec, kind: Kind, mark: bytes) -> Shell:
     except DomainError:
         xen.call("xc_domain_destroy", number)
         raise
-    return Shell(number, kind, identity.hex(), console, store)
+    gic = _GIC_VERSIONS[config.arch.gic_version] if kind is Kind.ARM else 0
+    return Shell(number, kind, identity.hex(), console, store, gic)
 
 
 def fill(xen: Xen, shell: Shell, spec: DomainSpec, stage: Stage) -> Frames:
@@ -144,7 +149,7 @@ def _filled(xen: Xen, image: Any, shell: Shell, spec: DomainSpec, stage: Stage) 
             xen.image_call("xc_dom_rambase_init", image, RAM_BASE)
         xen.image_call("xc_dom_parse_image", image)
     # The library keeps pointers to these.
-    tree = _Tree(xen, image, spec) if shell.kind is Kind.ARM else None
+    tree = _Tree(xen, image, shell, spec) if shell.kind is Kind.ARM else None
     if tree is not None:
         xen.call("xc_hvm_param_set", shell.number, _CALLBACK_IRQ, _CALLBACK_PPI)
     with stage("memory"):
@@ -164,8 +169,8 @@ def _filled(xen: Xen, image: Any, shell: Shell, spec: DomainSpec, stage: Stage) 
 class _Tree:
     """The device tree of an image. Where the initrd lies shows once there is memory; the length is the same."""
 
-    def __init__(self, xen: Xen, image: Any, spec: DomainSpec) -> None:
-        self._spec = spec
+    def __init__(self, xen: Xen, image: Any, shell: Shell, spec: DomainSpec) -> None:
+        self._spec, self._gic = spec, shell.gic
         self._seed = os.urandom(SEED_BYTES)
         self._ffi = xen.ffi
         text = self._text((0, 0))
@@ -182,7 +187,7 @@ class _Tree:
         spec = self._spec
         wide = recognise(spec.kernel).format is KernelFormat.ARM64_IMAGE
         place = initrd if spec.initrd is not None else None
-        return device_tree(Machine(spec.memory, spec.cmdline, self._seed, spec.vcpus, wide, initrd=place))
+        return device_tree(Machine(spec.memory, spec.cmdline, self._seed, spec.vcpus, wide, self._gic, place))
 
 
 def _memory_map(xen: Xen, image: Any, shell: Shell, spec: DomainSpec) -> Any:

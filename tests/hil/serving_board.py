@@ -138,7 +138,7 @@ class ServingBoard:
     def crash(self, address: str) -> None:
         """Have the guest there end as a crash does, which serves: nobody is left to answer."""
         with suppress(TimeoutError, ConnectionResetError):
-            self.get(address, "/crash", patience=2.0)
+            self.get(address, "/crash", patience=10.0)
             raise AssertionError("the guest has answered")
 
     # What is there.
