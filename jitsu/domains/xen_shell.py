@@ -58,8 +58,8 @@ _E820_RAM, _E820_RESERVED = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """A domain that exists and is empty: Xen's number of it, its handle, and its two event channels. `gic` is the version
-    of the interrupt controller that Xen gave an ARM domain: the machine's own."""
+    """A domain that exists and is empty: Xen's number of it, its handle, and its two event channels. `gic` is the
+    version of the interrupt controller that Xen gave an ARM domain: the machine's own."""
 
     number: int
     kind: Kind
