@@ -35,9 +35,17 @@ struct xen_domctl_createdomain {
 typedef struct {
     uint16_t domain;
     uint32_t flags;
+    uint64_t tot_pages;
+    uint64_t cpu_time;
     xen_domain_handle_t handle;
     ...;
 } xc_domaininfo_t;
+
+typedef struct {
+    uint64_t free_pages;
+    ...;
+} xc_physinfo_t;
+int xc_physinfo(xc_interface *, xc_physinfo_t *);
 
 int xc_domain_create(xc_interface *, uint32_t *domid, struct xen_domctl_createdomain *);
 int xc_domain_max_vcpus(xc_interface *, uint32_t domid, unsigned int);

@@ -46,7 +46,7 @@ def screen(before: "TopRecord | None", now: "TopRecord", height: int | None) -> 
 
 def _head(now: "TopRecord") -> Text:
     mib = 1 << 20
-    running = sum(guest["pid"] is not None for guest in now["guests"])
+    running = sum(guest["domid"] is not None for guest in now["guests"])
     return Text.assemble(
         (now["zone"], "bold"),
         f": {running} of {now['services']:,} services awake, "
@@ -55,10 +55,10 @@ def _head(now: "TopRecord") -> Text:
 
 
 def _cpu(before: "TopRecord | None", now: "TopRecord", guest: "GuestRow") -> str:
-    """Per cent of one processor since the look before, if it is the same process."""
+    """Per cent of one processor since the look before, if it is the same domain."""
     if before is None or guest["cpu"] is None:
         return "-"
     for earlier in before["guests"]:
-        if earlier["pid"] == guest["pid"] and earlier["cpu"] is not None:
+        if earlier["domid"] == guest["domid"] and earlier["cpu"] is not None:
             return f"{(guest['cpu'] - earlier['cpu']) / (now['time'] - before['time']):.0%}"
     return "-"

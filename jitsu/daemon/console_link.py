@@ -1,7 +1,8 @@
 """The daemon's end of the talk with `jitsu consoled`: it is started where none runs, and started again when it dies.
 
-Nobody waits for it. The daemon holds the reading end of every guest's pipe, without reading, until consoled has said
-that all of it is in the log: so nothing is lost while there is no consoled, even of a guest that ends meanwhile.
+Nobody waits for it. The daemon holds the reading end of every guest's console, without reading, until consoled has said
+that all of it is in the log: so nothing that is in a pipe is lost while there is no consoled, even of a guest that ends
+meanwhile, and the number of a terminal is not given to another.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from typing import Any
 
 from jitsu.daemon.companion import Companion
 from jitsu.daemon.sockets import CONSOLED
-from jitsu.domains.console_files import ConsoleFiles
+from jitsu.domains.console_kinds import Console
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,8 @@ class ConsoleLink:
             state / "consoled.log",
             absent=(ConnectionRefusedError, FileNotFoundError),
         )
-        self._held: dict[ConsoleFiles, int] = {}
-        self._ended: dict[ConsoleFiles, str] = {}
+        self._held: dict[Console, int] = {}
+        self._ended: dict[Console, str] = {}
         self._answers: deque[Callable[[Any], None]] = deque()
         self._writer: asyncio.StreamWriter | None = None
         self._task: asyncio.Task[None] | None = None
@@ -48,19 +49,19 @@ class ConsoleLink:
 
     def start(self) -> None:
         """Begin to talk with consoled, from now on until `close`."""
-        lost = "what guests print waits in their pipes until there is another"
+        lost = "what guests print waits until there is another"
         self._task = asyncio.create_task(self._consoled.keep(self._dial, self._talk, lost))
 
-    def began(self, console: ConsoleFiles) -> None:
+    def began(self, console: Console) -> None:
         self._hold(console)
         # What it prints waits meanwhile, and two processors have enough to do with its start.
         asyncio.get_running_loop().call_later(TELL_AFTER, self._tell, console)
 
-    def _tell(self, console: ConsoleFiles) -> None:
+    def _tell(self, console: Console) -> None:
         if console in self._held and console not in self._ended:
             self._say("began", console)
 
-    def ended(self, console: ConsoleFiles, why: str) -> None:
+    def ended(self, console: Console, why: str) -> None:
         self._hold(console)
         self._ended[console] = why
         if len(self._ended) > MOST_ENDED:
@@ -99,9 +100,9 @@ class ConsoleLink:
     def _told_to_end(self, ends: Any) -> None:
         self._consoled.leaving = ends is True
 
-    # Holding on to pipes
+    # Holding on to consoles
 
-    def _hold(self, console: ConsoleFiles) -> None:
+    def _hold(self, console: Console) -> None:
         if console not in self._held:
             try:
                 self._held[console] = console.open_output()
@@ -109,7 +110,7 @@ class ConsoleLink:
                 log.error("%s: console of domain %d: %s", console.service, console.domid, error.strerror)
                 self._held[console] = -1
 
-    def _release(self, console: ConsoleFiles) -> None:
+    def _release(self, console: Console) -> None:
         self._ended.pop(console, None)
         fd = self._held.pop(console, -1)
         if fd >= 0:
@@ -117,12 +118,13 @@ class ConsoleLink:
 
     # Talking
 
-    def _say(self, what: str, console: ConsoleFiles, **more: str) -> None:
+    def _say(self, what: str, console: Console, **more: str) -> None:
         def answered(_: Any) -> None:
             if what == "ended":
                 self._release(console)
 
-        self._request({"do": what, "domid": console.domid, "service": console.service, **more}, answered)
+        known = {"kind": console.kind, "domid": console.domid, "service": console.service}
+        self._request({"do": what, **known, **more}, answered)
 
     def _request(self, request: dict[str, Any], answered: Callable[[Any], None]) -> None:
         """Ask, if somebody is there; whoever comes later is told of everything that matters then."""

@@ -1,8 +1,8 @@
 """One connection to `jitsu consoled`: one JSON object a line in, one a line out, as on the daemon's control socket.
 
     {"do": "daemon"}                                            from here on, this connection is the daemon's
-    {"do": "began", "domid": 12, "service": "www"}              a guest was started, or adopted
-    {"do": "ended", "domid": 12, "service": "www", "why": ...}  answered when its last words are in the log
+    {"do": "began", "kind": "pipe", "domid": 12, "service": "www"}   a guest was started, or adopted
+    {"do": "ended", ... as `began`, "why": ...}                 answered when its last words are in the log
     {"do": "end"}                                               answered with whether consoled ends, too
     {"do": "status"}                                            {"pid": ..., "attached": ..., "consoles": ...}
     {"do": "view", "service": "www", "lines": 20, "raw": false}
@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from jitsu.daemon.console_view import ConsoleView
-from jitsu.domains.console_files import ConsoleFiles
 from jitsu.domains.console_keeper import ConsoleKeeper
+from jitsu.domains.console_kinds import Console, console_of
 from jitsu.errors import JitsuError
 
 LONGEST_REQUEST = 4096
@@ -128,8 +128,8 @@ class ConsoleSession(asyncio.Protocol):
             self._house.keeper.ended(self._console(request), str(request["why"]))
         return None
 
-    def _console(self, request: dict[str, Any]) -> ConsoleFiles:
-        return ConsoleFiles(self._house.domains, int(request["domid"]), str(request["service"]))
+    def _console(self, request: dict[str, Any]) -> Console:
+        return console_of(str(request["kind"]), self._house.domains, int(request["domid"]), str(request["service"]))
 
     def _show(self, request: dict[str, Any]) -> None:
         service = str(request["service"])

@@ -1,8 +1,8 @@
 """Somebody who looks at a guest's console, and types to it, by a connection to `jitsu consoled`."""
 
 import asyncio
-import os
 
+from jitsu.domains.console_input import ConsoleInput
 from jitsu.domains.console_keeper import KeptConsole
 from jitsu.domains.guest_text import PlainText
 
@@ -26,8 +26,7 @@ class ConsoleView:
         self._plain = PlainText()
         self._congested = False
         self._skipped = 0
-        self._typed = b""
-        self._input = -1
+        self._input = ConsoleInput(console.files, transport.pause_reading, transport.resume_reading)
         self._loop = asyncio.get_running_loop()
         transport.set_write_buffer_limits(high=MOST_UNREAD)
         console.look(self)
@@ -56,36 +55,9 @@ class ConsoleView:
 
     def type(self, data: bytes) -> None:
         """Type to the guest. While it takes no more, nothing more is read from the viewer."""
-        self._typed += data
-        self._pass_on()
+        self._input.type(data)
 
     def close(self) -> None:
         """The viewer is gone."""
         self._console.look_away(self)
-        self._close_input()
-
-    def _pass_on(self) -> None:
-        try:
-            if self._input < 0:
-                self._input = self._console.files.open_input()
-            written = os.write(self._input, self._typed)
-        except BlockingIOError:
-            written = 0
-        except OSError:
-            # QEMU is not there yet, or any more: nobody hears what is typed.
-            self._close_input()
-            written = len(self._typed)
-        self._typed = self._typed[written:]
-        if self._typed:
-            self._transport.pause_reading()
-            self._loop.add_writer(self._input, self._pass_on)
-        else:
-            if self._input >= 0:
-                self._loop.remove_writer(self._input)
-            self._transport.resume_reading()
-
-    def _close_input(self) -> None:
-        if self._input >= 0:
-            self._loop.remove_writer(self._input)
-            os.close(self._input)
-            self._input = -1
+        self._input.close()

@@ -3,13 +3,14 @@
 import os
 import pwd
 import socket
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from jitsu.config import Config, load
 from jitsu.daemon.client import ask
+from jitsu.daemon.diagnosis_xen import diagnose_xen
+from jitsu.daemon.finding import Finding, checked
 from jitsu.domains.accelerator import choose_accelerator, find_qemu
 from jitsu.domains.kernel import recognise
 from jitsu.domains.libvirt_connection import versions
@@ -23,31 +24,18 @@ _SUBUID = Path("/etc/subuid")
 _FIREWALL = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`state` is `ok`, `note` (works, but see) or `bad` (does not work). `cure` is empty for `ok`."""
-
-    subject: str
-    state: str
-    message: str
-    cure: str = ""
-
-
 def diagnose(path: Path) -> list[Finding]:
     """Look at everything. `path` is the configuration; a missing one is a note, for there may be none yet."""
-    findings = [_kernel(), _privilege(), _tun(), _qemu(), _firewall()]
+    findings = [_kernel(), _privilege(), _tun(), _firewall()]
     if not path.exists():
         cure = "write one (see README.md) and name it with: -c jitsu.toml"
-        return [*findings, Finding("configuration", "note", f"there is no {path}", cure)]
+        return [*findings, _qemu(), Finding("configuration", "note", f"there is no {path}", cure)]
     try:
         config = load(path)
     except ConfigError as error:
-        return [*findings, Finding("configuration", "bad", error.message, error.hint)]
+        return [*findings, _qemu(), Finding("configuration", "bad", error.message, error.hint)]
     findings.append(Finding("configuration", "ok", f"{path}: {len(config.services)} services of {config.dns.zone}"))
-    if config.daemon.driver == "libvirt":
-        findings.append(_check("libvirt", lambda: _libvirt(config.libvirt.uri)))
-    findings.append(_users(config))
-    findings.append(_check("accelerator", lambda: _accelerator(config)))
+    findings.extend(diagnose_xen(config) if config.daemon.driver == "xen" else _emulation(config))
     findings.extend(_services(config))
     running = _daemon(config)
     findings.extend(running)
@@ -56,12 +44,13 @@ def diagnose(path: Path) -> list[Finding]:
     return findings
 
 
-def _check(subject: str, look: Callable[[], Finding]) -> Finding:
-    """A look that may end in an error, which is a finding too."""
-    try:
-        return look()
-    except JitsuError as error:
-        return Finding(subject, "bad", error.message, error.hint)
+def _emulation(config: Config) -> Iterator[Finding]:
+    """Can guests run on QEMU?"""
+    yield _qemu()
+    if config.daemon.driver == "libvirt":
+        yield checked("libvirt", lambda: _libvirt(config.libvirt.uri))
+    yield _users(config)
+    yield checked("accelerator", lambda: _accelerator(config))
 
 
 def _kernel() -> Finding:
@@ -89,7 +78,7 @@ def _tun() -> Finding:
 
 
 def _qemu() -> Finding:
-    return _check("qemu", lambda: Finding("qemu", "ok", find_qemu()))
+    return checked("qemu", lambda: Finding("qemu", "ok", find_qemu()))
 
 
 def _firewall() -> Finding:
@@ -153,7 +142,7 @@ def _services(config: Config) -> Iterator[Finding]:
         def look(subject: str = subject, kernel: Path = kernel) -> Finding:
             return Finding(subject, "ok", f"{kernel}: {recognise(kernel).format.value}")
 
-        yield _check(subject, look)
+        yield checked(subject, look)
 
 
 def _daemon(config: Config) -> list[Finding]:
@@ -162,7 +151,9 @@ def _daemon(config: Config) -> list[Finding]:
     except JitsuError as error:
         return [Finding("daemon", "note", error.message, error.hint)]
     serves = f"process {status['pid']} serves {status['zone']} on {status['accelerator']}"
-    return [Finding("daemon", "ok", serves), _consoles(config, status["consoled"]), _xenstore(config, status)]
+    found = [Finding("daemon", "ok", serves), _consoles(config, status["consoled"])]
+    # On Xen the machine's own XenStore is looked at whether a daemon runs or not.
+    return found if config.daemon.driver == "xen" else [*found, _xenstore(config, status)]
 
 
 def _consoles(config: Config, consoled: int | None) -> Finding:

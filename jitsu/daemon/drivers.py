@@ -41,7 +41,7 @@ async def open_driver(
     if config.daemon.driver == "xen":
         from jitsu.domains.xen import XenDriver
 
-        xen = XenDriver(instance, listener, network, Traces(), store=machines_store(config))
+        xen = XenDriver(instance, domains, consoles, listener, network, Traces(), store=machines_store(config))
         await xen.open()
         return xen
     if config.daemon.driver == "libvirt":

@@ -16,9 +16,8 @@ from typing import Any, TypedDict
 from jitsu.daemon.console_link import ConsoleLink
 from jitsu.daemon.control import Handler, Request
 from jitsu.daemon.housekeeping import Housekeeping
-from jitsu.daemon.usage import usage_of
 from jitsu.daemon.xenstore_link import XenstoreLink
-from jitsu.domains.driver import Verdict
+from jitsu.domains.driver import Driver, Verdict
 from jitsu.errors import DaemonError
 from jitsu.events import Event, EventRecord, Events
 from jitsu.summon.summoner import Summoner
@@ -29,12 +28,14 @@ MOST_UNREAD = 1024
 
 
 class GuestRow(TypedDict):
-    """A service that is not asleep as `jitsu top` shows it. `cpu` is seconds of processor time of its monitor so far,
-    `resident` bytes that it has in memory, `memory` bytes that its guest may have."""
+    """A service that is not asleep as `jitsu top` shows it. `pid` is the process of its monitor; on Xen there is none.
+    `cpu` is seconds of processor time that it took so far, its monitor included, `resident` bytes that it has in
+    memory, `memory` bytes that its guest may have."""
 
     service: str
     state: str
     address: str
+    domid: int | None
     pid: int | None
     up: float | None
     memory: int
@@ -65,6 +66,7 @@ class Requests:
     def __init__(
         self,
         summoner: Summoner,
+        driver: Driver,
         housekeeping: Housekeeping,
         consoles: ConsoleLink,
         xenstore: XenstoreLink,
@@ -72,6 +74,7 @@ class Requests:
         reload: Callable[[str], Awaitable[Any]],
     ) -> None:
         self._summoner = summoner
+        self._driver = driver
         self._housekeeping = housekeeping
         self._consoles = consoles
         self._xenstore = xenstore
@@ -125,7 +128,7 @@ class Requests:
             "services": len(self._summoner.register),
             "memory": self._summoner.budget.memory_used,
             "memory_limit": self._housekeeping.config.limits.memory,
-            "guests": [_guest(row) for row in rows],
+            "guests": [self._guest(row) for row in rows],
             "events": [event.record() for event in self._summoner.events.last(int(request.get("events", 0)))],
         }
 
@@ -166,22 +169,22 @@ class Requests:
     async def _list(self, request: Request) -> Any:
         return self._housekeeping.rows()
 
-
-def _guest(row: Row) -> GuestRow:
-    usage = usage_of(row["pid"]) if row["pid"] is not None else None
-    return {
-        "service": row["service"],
-        "state": row["state"],
-        "address": row["address"],
-        "pid": row["pid"],
-        "up": row["up"],
-        "memory": row["memory"],
-        "resident": usage.resident if usage is not None else None,
-        "cpu": usage.cpu if usage is not None else None,
-        "connections": row["connections"],
-        "held": row["held"],
-        "summons": row["summons"],
-    }
+    def _guest(self, row: Row) -> GuestRow:
+        usage = self._driver.usage(row["domid"]) if row["domid"] is not None else None
+        return {
+            "service": row["service"],
+            "state": row["state"],
+            "address": row["address"],
+            "domid": row["domid"],
+            "pid": row["pid"],
+            "up": row["up"],
+            "memory": row["memory"],
+            "resident": usage.resident if usage is not None else None,
+            "cpu": usage.cpu if usage is not None else None,
+            "connections": row["connections"],
+            "held": row["held"],
+            "summons": row["summons"],
+        }
 
 
 async def follow(events: Events, since: float) -> AsyncGenerator[EventRecord, None]:

@@ -197,7 +197,7 @@ class Daemon:
                 await scraped.start()
             control = ControlServer(
                 runtime / CONTROL,
-                Requests(summoner, housekeeping, consoles, xenstore, self._verdict, reload).handlers(),
+                Requests(summoner, driver, housekeeping, consoles, xenstore, self._verdict, reload).handlers(),
                 gatekeeper=Gatekeeper(config.daemon.operators, config.daemon.group),
                 events=summoner.events,
                 group=config.daemon.group,

@@ -30,12 +30,15 @@ CAPACITY = 256 * 1024
 class ConsoleFiles:
     """The console of one domain, in the folder of all domains' files; of a blank monitor while `service` is empty.
 
-    Texts and no `Path`s, as in `DomainFiles`.
+    Implements `Console`. Texts and no `Path`s, as in `DomainFiles`.
     """
 
     directory: Path
     domid: int
     service: str
+
+    kind = "pipe"
+    shared = ""
 
     @property
     def prefix(self) -> str:
@@ -107,6 +110,13 @@ class ConsoleFiles:
         """The end at which the guest is typed to. Raises `OSError`, ENXIO when QEMU is not there yet or any more."""
         return _open_pipe(self.input, os.O_WRONLY)
 
+    def capacity(self, output: int) -> int:
+        """Bytes that fit into the pipe."""
+        return fcntl.fcntl(output, fcntl.F_GETPIPE_SZ)
+
+    def is_full(self, output: int) -> bool:
+        return waiting(output) >= self.capacity(output)
+
     def _file(self, end: str) -> str:
         return f"{self.prefix}.{end}"
 
@@ -137,11 +147,6 @@ def waiting(output: int) -> int:
     count = array("i", [0])
     fcntl.ioctl(output, termios.FIONREAD, count)
     return count[0]
-
-
-def capacity(output: int) -> int:
-    """Bytes that fit into the pipe."""
-    return fcntl.fcntl(output, fcntl.F_GETPIPE_SZ)
 
 
 def _open_pipe(path: str, direction: int) -> int:

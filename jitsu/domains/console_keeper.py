@@ -1,17 +1,19 @@
-"""Keeps consoles: every guest's pipe is read, logged, and shown to whoever looks on.
+"""Keeps consoles: what every guest prints is read, logged, and shown to whoever looks on.
 
 `Consoles` is what a driver tells of its domains. `ConsoleKeeper` is the whole of it in one process; in life it runs in
 `jitsu consoled`, and the driver's words reach it by a socket, so that a daemon that ends takes no console along.
 """
 
 import asyncio
+import errno
 import logging
 import os
 from pathlib import Path
 from typing import Protocol
 
 from jitsu.domains.console import ConsoleLog, ConsoleReader, newest
-from jitsu.domains.console_files import ConsoleFiles, capacity, consoles_in, waiting
+from jitsu.domains.console_kinds import Console, all_consoles_in
+from jitsu.domains.console_share import ConsoleShare
 from jitsu.errors import DomainError, HostError
 
 log = logging.getLogger(__name__)
@@ -23,16 +25,17 @@ than an emulated serial port brings. One that is faster waits for its port."""
 
 GAP = "consoled was started again: at the end of what it read last, lines may be missing"
 TOO_FAST = "printed faster than it was read: it waited for its serial port here, or what it printed is lost"
+ANOTHER = "its console was closed and is another one: lines before this may be missing"
 UNSEEN = "it ended while no daemon ran"
 
 
 class Consoles(Protocol):
     """Told by a driver of the consoles of its domains. Nothing of it waits, or fails."""
 
-    def began(self, console: ConsoleFiles) -> None:
-        """A domain was started, restored, or adopted; then this may be no news."""
+    def began(self, console: Console) -> None:
+        """A domain was started, restored, or adopted; then this may be no news. Or its console is another now."""
 
-    def ended(self, console: ConsoleFiles, why: str) -> None:
+    def ended(self, console: Console, why: str) -> None:
         """It is gone. What it printed is still taken in; then its files are removed."""
 
 
@@ -49,19 +52,30 @@ class Viewer(Protocol):
 class KeptConsole:
     """One guest's console, read in the running event loop until it ends."""
 
-    def __init__(self, files: ConsoleFiles, logs: Path) -> None:
-        """Begin to read. Raises `OSError` when the pipe is not there."""
+    def __init__(self, files: Console, logs: Path) -> None:
+        """Begin to read. Raises `OSError` when there is nothing to read from."""
         self.files = files
         self.hung_up = False
-        """Whether QEMU has closed its end: it is gone, and all it printed has been read."""
+        """Whether the other end is closed: the guest is gone, and all it printed has been read."""
         self._output = files.open_output()
-        self._capacity = capacity(self._output)
         self._doubtful = 0
         self._viewers: list[Viewer] = []
         self._log = ConsoleLog(logs, files.service)
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._output, self._readable)
+
+    def open_again(self) -> None:
+        """Begin to read anew where it is another console than before. Raises `OSError`."""
+        output = self.files.open_output()
+        if os.path.sameopenfile(output, self._output):
+            os.close(output)
+            return
+        self._pause()
+        os.close(self._output)
+        self._output, self.hung_up = output, False
+        self.mark(f"domain {self.files.domid}: {ANOTHER}")
+        self._resume()
 
     def mark(self, what: str) -> None:
         """Write a line of our own into the log, and show it."""
@@ -79,26 +93,26 @@ class KeptConsole:
             self._viewers.remove(viewer)
 
     def end(self, why: str) -> None:
-        """Take in what is left in the pipe, say why the domain ended, and remove its files."""
-        left = self._capacity
+        """Take in what is left, say why the domain ended, and remove its files."""
+        left = self.files.capacity(self._output)
         while left > 0 and (data := self._read()):
             left -= len(data)
             self._take(data)
         self.mark(f"domain {self.files.domid} ended: {why}")
         self.close()
         self.files.unlink()
-        for viewer in self._viewers:
-            viewer.over()
 
     def close(self) -> None:
-        """Stop reading, and write the unfinished line; what is printed from now on waits in the pipe."""
+        """Stop reading, write the unfinished line, and see viewers off; what is printed from now on waits."""
         self._pause()
         os.close(self._output)
         self._log.close()
+        for viewer in tuple(self._viewers):
+            viewer.over()
 
     def _readable(self) -> None:
-        if waiting(self._output) >= self._capacity and not self._doubtful:
-            self._doubtful = self._capacity
+        if not self._doubtful and self.files.is_full(self._output):
+            self._doubtful = self.files.capacity(self._output)
         data = self._read()
         if data is None:
             return
@@ -127,11 +141,16 @@ class KeptConsole:
             viewer.show(data)
 
     def _read(self) -> bytes | None:
-        """A piece of what was printed; empty when QEMU is gone, None when there is nothing just now."""
+        """A piece of what was printed; empty when the guest is gone, None when there is nothing just now."""
         try:
             return os.read(self._output, MOST_AT_ONCE)
         except BlockingIOError:
             return None
+        except OSError as error:
+            # What a terminal says that is just being closed.
+            if error.errno != errno.EIO:
+                raise
+            return b""
 
     def _resume(self) -> None:
         self._timer = None
@@ -145,7 +164,7 @@ class KeptConsole:
 
 
 class ConsoleKeeper:
-    """All consoles of one instance: `directory` has their pipes, `logs` takes what is printed.
+    """All consoles of one instance: `directory` has their files, `logs` takes what is printed.
 
     Implements `Consoles`, in the running event loop.
     """
@@ -169,25 +188,30 @@ class ConsoleKeeper:
 
     def find(self) -> None:
         """Keep every console that is there: those of an earlier keeper, and those of which nobody told one."""
-        for files in consoles_in(self._directory):
+        for files in all_consoles_in(self._directory):
             if files.service:
                 self.began(files)
 
-    def began(self, console: ConsoleFiles) -> None:
-        if console.domid in self._consoles:
-            return
+    def began(self, console: Console) -> None:
         try:
-            kept = KeptConsole(console, self._logs)
+            if console.domid in self._consoles:
+                self._consoles[console.domid].open_again()
+                return
+            kept = self._consoles[console.domid] = KeptConsole(console, self._logs)
         except OSError as error:
-            log.error("%s: console of domain %d: %s", console.service, console.domid, error.strerror)
+            _complain(console, error)
             return
-        self._consoles[console.domid] = kept
         kept.mark(
             f"domain {console.domid}: {GAP}" if os.path.exists(console.kept) else f"domain {console.domid} started"
         )
         os.close(os.open(console.kept, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if console.shared:
+            try:
+                kept.look(ConsoleShare(console))
+            except OSError as error:
+                _complain(console, error)
 
-    def ended(self, console: ConsoleFiles, why: str) -> None:
+    def ended(self, console: Console, why: str) -> None:
         if console.domid not in self._consoles:
             # Nobody told of its beginning, or this keeper began after its end.
             self.began(console)
@@ -195,6 +219,9 @@ class ConsoleKeeper:
         if kept is not None:
             kept.end(why)
         else:
+            unheard = ConsoleLog(self._logs, console.service)
+            unheard.mark(f"domain {console.domid} ended unheard: {why}")
+            unheard.close()
             console.unlink()
 
     def end_abandoned(self) -> None:
@@ -225,3 +252,7 @@ class ConsoleKeeper:
         for kept in self._consoles.values():
             kept.close()
         self._consoles.clear()
+
+
+def _complain(console: Console, error: OSError) -> None:
+    log.error("%s: console of domain %d: %s", console.service, console.domid, error.strerror)

@@ -46,7 +46,7 @@ class DomainSpec:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """A domain that exists. `handle` is the driver's own key to it (for QEMU the monitor's process id)."""
+    """A domain that exists. `handle` is the process id of its monitor; 0: it has none."""
 
     service: str
     domid: int
@@ -54,6 +54,14 @@ class Domain:
     fingerprint: str = ""
     paused: bool = False
     """It was found resting when it was adopted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Seconds of processor time so far, and bytes of memory that are in RAM."""
+
+    cpu: float
+    resident: int
 
 
 class Happening(StrEnum):
@@ -145,6 +153,9 @@ class Driver(Protocol):
 
         With `patience` the guest is asked first, and has so many seconds to shut down.
         """
+
+    def usage(self, domid: int) -> Usage | None:
+        """What a domain of ours took, its monitor included; None when it is gone. Raises nothing."""
 
     async def adopt(self) -> list[Domain]:
         """Take over every domain of this instance that outlived an earlier daemon, console and readiness included.

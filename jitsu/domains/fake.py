@@ -4,7 +4,17 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from jitsu.domains.driver import Capabilities, Domain, DomainEvent, DomainSpec, Ending, Happening, Listener, Saver
+from jitsu.domains.driver import (
+    Capabilities,
+    Domain,
+    DomainEvent,
+    DomainSpec,
+    Ending,
+    Happening,
+    Listener,
+    Saver,
+    Usage,
+)
 from jitsu.errors import DomainError, JitsuError
 
 
@@ -65,6 +75,9 @@ class FakeDriver:
 
     def is_taken(self, domid: int) -> bool:
         return False
+
+    def usage(self, domid: int) -> Usage | None:
+        return None
 
     def check(self, spec: DomainSpec) -> None:
         self.calls.append(Call("check", spec.service, spec.domid))

@@ -21,11 +21,12 @@ from jitsu.domains.accelerator import find_qemu
 from jitsu.domains.console_files import ConsoleFiles, consoles_in
 from jitsu.domains.console_keeper import UNSEEN, Consoles
 from jitsu.domains.domain_store import DomainStore
-from jitsu.domains.driver import Capabilities, Domain, DomainSpec, Ending, Listener, Verdict
+from jitsu.domains.driver import Capabilities, Domain, DomainSpec, Ending, Listener, Usage, Verdict
 from jitsu.domains.kernel import recognise
 from jitsu.domains.libvirt_connection import LibvirtConnection
 from jitsu.domains.libvirt_process import LibvirtProcess, process_of
 from jitsu.domains.libvirt_xml import DOMAIN_TYPES, METADATA, RESTING, domain_xml, identity_in, plug_commands
+from jitsu.domains.process_usage import usage_of
 from jitsu.domains.qemu_arguments import Identity
 from jitsu.domains.qemu_process import DomainFiles, connect, remove_dead_files
 from jitsu.domains.qemu_spec import check_spec
@@ -147,6 +148,10 @@ class LibvirtDriver:
         if shut_down:
             return Ending.SHUT_DOWN
         return Ending.KILLED if number is signal.SIGKILL else Ending.ENDED
+
+    def usage(self, domid: int) -> Usage | None:
+        process = self._processes.get(domid)
+        return usage_of(process.domain.handle) if process is not None else None
 
     async def adopt(self) -> list[Domain]:
         """Take over the domains of this instance that libvirt runs; end those that were not finished."""

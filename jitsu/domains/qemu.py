@@ -23,9 +23,10 @@ from jitsu.domains.confinement import SPARE_FILE_SIZE, Confinement
 from jitsu.domains.console_files import ConsoleFiles, consoles_in, users_in
 from jitsu.domains.console_keeper import UNSEEN, Consoles
 from jitsu.domains.domain_store import DomainStore
-from jitsu.domains.driver import Capabilities, Domain, DomainSpec, Ending, Listener, Saver, Verdict
+from jitsu.domains.driver import Capabilities, Domain, DomainSpec, Ending, Listener, Saver, Usage, Verdict
 from jitsu.domains.guest_users import GuestUsers, as_user
 from jitsu.domains.kernel import recognise
+from jitsu.domains.process_usage import usage_of
 from jitsu.domains.qemu_adoption import pidfd_of, survivors, tenant_of
 from jitsu.domains.qemu_arguments import MIB, Q35, Descriptors, Identity, machine_for, qemu_arguments
 from jitsu.domains.qemu_process import DISMISSED, DomainFiles, QemuProcess, connect, listen, remove_dead_files
@@ -220,6 +221,10 @@ class QemuDriver:
         if patience and await process.shut_down(patience, power_button):
             return Ending.SHUT_DOWN
         return Ending.KILLED if await process.destroy() is signal.SIGKILL else Ending.ENDED
+
+    def usage(self, domid: int) -> Usage | None:
+        process = self._processes.get(domid)
+        return usage_of(process.domain.handle) if process is not None else None
 
     async def adopt(self) -> list[Domain]:
         """Take over the QEMU processes of this instance and user that answer on all their sockets; kill the others."""

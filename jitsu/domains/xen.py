@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from jitsu.domains.driver import Capabilities, Domain, DomainEvent, DomainSpec, Ending, Happening, Listener
+from jitsu.domains.console_keeper import Consoles
+from jitsu.domains.driver import Capabilities, Domain, DomainEvent, DomainSpec, Ending, Happening, Listener, Usage
 from jitsu.domains.guest_text import printable
 from jitsu.domains.readiness import LONGEST_WORD, Wake
 from jitsu.domains.ready_watches import ReadyWatches
 from jitsu.domains.xen_bindings import Xen, load
 from jitsu.domains.xen_build import Ports, XenBuilder
+from jitsu.domains.xen_consoles import XenConsoles
 from jitsu.domains.xen_keys import HOMES, Identity, identity_of, places, resting_of, shutdown_of, told_of
-from jitsu.domains.xen_shell import Seen, State, exists, kind_of, look, mark_of, seen
+from jitsu.domains.xen_shell import Seen, State, everything, exists, kind_of, look, mark_of
 from jitsu.errors import DomainError, HostError, JitsuError
 from jitsu.network.arrivals import Arrivals
 from jitsu.network.netlink import Netlink
@@ -34,14 +36,14 @@ from jitsu.xenstore.wire import StoreError, Type
 
 log = logging.getLogger(__name__)
 
-_MOST_DOMAINS = 1024
-"""Listed at once."""
-
 OVERHEAD = 4 << 20
 """Bytes that a domain takes beside its guest's memory: page tables, and the pages that it shares."""
 
 LOOK_AGAIN = 1.0
 """Seconds between two attempts to find a XenStore that went away."""
+
+SHUT_DOWN = "the guest shut down"
+DISMISSED = "it was dismissed"
 
 
 @dataclass(slots=True)
@@ -64,15 +66,23 @@ class _Guest:
 class XenDriver:
     """Builds domains on Xen. Implements `Driver`; made by `open`, on the event loop.
 
-    `instance` tells this host's daemons apart. `ports` plugs dom0's ends of guests' interfaces in. `store` is where the
-    machine's XenStore listens, if that is not the usual place. `traces` takes how long each domain took to build, stage
-    by stage.
+    `instance` tells this host's daemons apart. `runtime_dir` has the files of domains; `consoles` is told of every
+    console. `ports` plugs dom0's ends of guests' interfaces in. `traces` takes how long each domain took to build,
+    stage by stage. `store` is where the machine's XenStore listens, if that is not the usual place.
     """
 
     def __init__(
-        self, instance: str, listener: Listener, ports: Ports, traces: Traces, *, store: Path | None = None
+        self,
+        instance: str,
+        runtime_dir: Path,
+        consoles: Consoles,
+        listener: Listener,
+        ports: Ports,
+        traces: Traces,
+        *,
+        store: Path | None = None,
     ) -> None:
-        """Raises `HostError` where the libraries are missing."""
+        """Raises `HostError` where the libraries are missing, or when the directory cannot be made."""
         load()
         self._instance = instance
         self._listener = listener
@@ -82,6 +92,11 @@ class XenDriver:
         self._machine = os.uname().machine
         self._guests: dict[int, _Guest] = {}
         self._ready = ReadyWatches()
+        self._consoles = XenConsoles(runtime_dir, consoles)
+        try:
+            runtime_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise HostError(f"directory {runtime_dir}: {error.strerror or error}") from None
         self._netlink = Netlink()
         self._listening: asyncio.Task[None] | None = None
         self._reports: set[asyncio.Task[None]] = set()
@@ -145,11 +160,21 @@ class XenDriver:
             return Ending.ENDED
         guest.dismissed = True
         asked = patience > 0 and await self._asked(guest, patience)
-        await self._finish(guest)
+        if asked:
+            await self._consoles.last_words(guest.number, guest.domain.service)
+        await self._finish(guest, SHUT_DOWN if asked else DISMISSED)
         return Ending.SHUT_DOWN if asked else Ending.ENDED
 
+    def usage(self, domid: int) -> Usage | None:
+        guest = self._guests.get(domid)
+        with suppress(DomainError):
+            # One hypercall.
+            if guest is not None and (now := look(self._xen, domid, guest.uuid)) is not None:
+                return Usage(now.cpu, now.memory)
+        return None
+
     async def adopt(self) -> list[Domain]:
-        there = await self._builder.xen(_everything)
+        there = await self._builder.xen(everything)
         mark = mark_of(self._instance).hex()
         ours = {each.number: each for each in there if each.uuid.startswith(mark)}
         identities = await self._identities()
@@ -160,7 +185,7 @@ class XenDriver:
             if each.uuid in known:
                 continue
             if identity is not None and identity.uuid == each.uuid and await self._may_go_on(each):
-                domain = Domain(identity.service, number, number, identity.fingerprint, each.paused)
+                domain = Domain(identity.service, number, 0, identity.fingerprint, each.paused)
                 adopted.append(self._keep(domain, each.uuid))
             else:
                 await self._builder.end(number, each.uuid)
@@ -175,6 +200,7 @@ class XenDriver:
             else:
                 guest.ready = True
             self._follow(guest)
+        self._consoles.bury([guest.number for guest in self._guests.values()])
         return [guest.domain for guest in adopted]
 
     async def close(self) -> None:
@@ -183,6 +209,7 @@ class XenDriver:
         for task in self._reports:
             task.cancel()
         self._ready.disconnect()
+        self._consoles.disconnect()
         self._guests.clear()
         self._builder.close()
         self._xen.close()
@@ -201,6 +228,7 @@ class XenDriver:
         releases = await store.watch("@releaseDomain", limit=1)
         self._builder.store = store
         self._ready.connect(store)
+        self._consoles.connect(store)
         return releases
 
     # Building.
@@ -210,7 +238,7 @@ class XenDriver:
         trace = Trace(spec.service, "build", domid=spec.domid)
         shell = await self._builder.build(spec, kind, trace, run=run)
         self._traces.add(trace)
-        guest = self._keep(Domain(spec.service, spec.domid, shell.number, spec.fingerprint), shell.uuid)
+        guest = self._keep(Domain(spec.service, spec.domid, 0, spec.fingerprint), shell.uuid)
         if not run:
             await self._store.write(resting_of(shell.number), b"")
         if spec.tells_ready or spec.store_port:
@@ -219,6 +247,7 @@ class XenDriver:
 
     def _keep(self, domain: Domain, uuid: str) -> _Guest:
         guest = self._guests[domain.domid] = _Guest(domain, uuid, asyncio.get_running_loop().create_future())
+        self._consoles.began(guest.number, domain.service)
         return guest
 
     # Readiness.
@@ -263,11 +292,15 @@ class XenDriver:
                 await asyncio.shield(guest.over)
         return guest.over.done()
 
-    async def _finish(self, guest: _Guest) -> None:
+    async def _finish(self, guest: _Guest, why: str) -> None:
         """End a domain for good. Whoever asks for it after that is told that it is gone."""
         self._ready.leave(guest.number)
         self._guests.pop(guest.domain.domid, None)
-        await self._builder.end(guest.number, guest.uuid)
+        self._consoles.leave(guest.number, guest.domain.service)
+        try:
+            await self._builder.end(guest.number, guest.uuid)
+        finally:
+            self._consoles.ended(guest.number, guest.domain.service, why)
 
     async def _hear_ends(self, releases: Subscription) -> None:
         """For ever; a XenStore that went away is looked for until it is back."""
@@ -278,6 +311,7 @@ class XenDriver:
             except StoreUnreachable as error:
                 log.error("the XenStore is gone, and no domain can be built: %s", error.message)
             self._ready.disconnect()
+            self._consoles.disconnect()
             await self._store.close()
             releases = await self._found_again()
             log.info("the XenStore is back")
@@ -297,9 +331,8 @@ class XenDriver:
         guests = list(self._guests.values())
         try:
             found = await self._builder.xen(partial(_look_at, guests))
-            for guest, now in zip(guests, found, strict=True):
-                if now is None or now.state is not State.ALIVE:
-                    await self._ended(guest, now)
+            ended = [(guest, now) for guest, now in zip(guests, found, strict=True) if _is_over(now)]
+            await asyncio.gather(*(self._ended(guest, now) for guest, now in ended))
         except DomainError as error:
             log.error("%s", error.message)
 
@@ -311,15 +344,16 @@ class XenDriver:
         if guest.dismissed or self._guests.get(guest.domain.domid) is not guest:
             return
         guest.dismissed = True
+        good = now is not None and now.state is State.SHUT_DOWN
+        why = now.why if now is not None and now.why else "destroyed, and not by jitsu"
         try:
             self._ports.unplug(guest.number)
-            await self._finish(guest)
+            await self._consoles.last_words(guest.number, guest.domain.service)
+            await self._finish(guest, why)
         except (JitsuError, OSError) as error:
             log.error(
                 "domain %d (%s) ended, and something of it is left: %s", guest.number, guest.domain.service, error
             )
-        good = now is not None and now.state is State.SHUT_DOWN
-        why = now.why if now is not None and now.why else "destroyed, and not by jitsu"
         self._listener(DomainEvent(Happening.EXITED if good else Happening.CRASHED, guest.domain, why))
 
     # Adoption.
@@ -354,6 +388,5 @@ def _look_at(guests: Sequence[_Guest], xen: Xen) -> list[Seen | None]:
     return [look(xen, guest.number, guest.uuid) for guest in guests]
 
 
-def _everything(xen: Xen) -> list[Seen]:
-    """All domains of Xen's but the first."""
-    return [each for each in seen(xen, 1, _MOST_DOMAINS) if each.number]
+def _is_over(now: Seen | None) -> bool:
+    return now is None or now.state is not State.ALIVE

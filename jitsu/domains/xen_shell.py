@@ -248,6 +248,9 @@ class State(StrEnum):
     DYING = "dying"
 
 
+_MOST_DOMAINS = 1024
+"""Listed at once."""
+
 _DYING, _SHUTDOWN, _PAUSED = 1 << 0, 1 << 2, 1 << 3
 _REASON_SHIFT, _REASON_MASK = 16, 255
 _CRASH_REASONS = (3, 4)
@@ -263,6 +266,10 @@ class Seen:
     state: State
     paused: bool
     why: str
+    cpu: float
+    """Seconds of processor time so far."""
+    memory: int
+    """Bytes."""
 
 
 def seen(xen: Xen, first: int, most: int = 1) -> list[Seen]:
@@ -270,6 +277,11 @@ def seen(xen: Xen, first: int, most: int = 1) -> list[Seen]:
     found = xen.ffi.new("xc_domaininfo_t[]", most)
     count = xen.call("xc_domain_getinfolist", first, most, found)
     return [_seen(found[position]) for position in range(count)]
+
+
+def everything(xen: Xen) -> list[Seen]:
+    """All domains of Xen's but the first. Raises `DomainError`."""
+    return seen(xen, 1, _MOST_DOMAINS)
 
 
 def exists(xen: Xen, number: int) -> bool:
@@ -291,4 +303,7 @@ def _seen(info: Any) -> Seen:
     elif info.flags & _SHUTDOWN:
         state = State.CRASHED if reason in _CRASH_REASONS else State.SHUT_DOWN
     why = _REASONS.get(reason, f"ended with reason {reason}") if info.flags & _SHUTDOWN else ""
-    return Seen(info.domain, bytes(info.handle).hex(), state, bool(info.flags & _PAUSED), why)
+    memory = info.tot_pages * PAGE
+    return Seen(
+        info.domain, bytes(info.handle).hex(), state, bool(info.flags & _PAUSED), why, info.cpu_time / 1e9, memory
+    )

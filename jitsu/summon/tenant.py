@@ -151,7 +151,7 @@ class Tenant:
             "addresses": addresses,
             "names": list(self.service.names),
             "domid": holding.domid if holding is not None else None,
-            "pid": domain.handle if domain is not None else None,
+            "pid": domain.handle or None if domain is not None else None,
             "memory": self.service.memory,
             "up": round(time.monotonic() - since, 3) if since is not None else None,
             "warm": "",

@@ -1,4 +1,4 @@
-"""Guests of Xen that print a line on their console and wait for ever: a few instructions each.
+"""Guests of Xen that print a line on their console and wait for ever, or say what they hear: a few instructions each.
 
 They write into the console's ring where Xen puts it (out at 1024, out_prod at 3084: xen/include/public/io/console.h),
 and tell xenconsoled by EVTCHNOP_send on port 2, the second that the driver allocates.
@@ -15,6 +15,48 @@ def talking_guest(architecture: str, line: str) -> bytes:
     """A kernel for that architecture, by Debian's name, that prints the line (at most 150 characters)."""
     text = line.encode() + b"\r\n"
     return pvh_elf(_x86(text)) if architecture == "amd64" else _zimage(_arm(text))
+
+
+def echoing_guest() -> bytes:
+    """A kernel for ARM that prints what is typed to it (in at 0, in_cons at 3072, in_prod at 3076), and crashes when
+    that was Ctrl-D."""
+    code = (
+        0xE3A05439,  # mov r5, 0x39000000
+        0xE2856B01,  # add r6, r5, 1024
+        0xE5950C00,  # ldr r0, [r5, 3072]
+        0xE5951C04,  # ldr r1, [r5, 3076]
+        0xE1500001,  # cmp r0, r1
+        0x0A000015,  # beq to the mov r0, 0
+        0xF57FF05F,  # dmb
+        0xE7E92050,  # ubfx r2, r0, 0, 10
+        0xE7D53002,  # ldrb r3, [r5, r2]
+        0xE2800001,  # add r0, r0, 1
+        0xE5850C00,  # str r0, [r5, 3072]
+        0xE5951C0C,  # ldr r1, [r5, 3084]
+        0xE7EA2051,  # ubfx r2, r1, 0, 11
+        0xE7C63002,  # strb r3, [r6, r2]
+        0xE2811001,  # add r1, r1, 1
+        0xF57FF05F,  # dmb
+        0xE5851C0C,  # str r1, [r5, 3084]
+        0xF57FF05F,  # dmb
+        0xE3A00004,  # mov r0, 4: send
+        0xE28F1030,  # add r1, pc, 0x30: port
+        0xE3A0C020,  # mov ip, 32: event_channel_op
+        0xE140EA71,  # hvc 0xea1
+        0xE3530004,  # cmp r3, 4: Ctrl-D
+        0x1AFFFFE9,  # bne to the ldr r0
+        0xE3A00002,  # mov r0, 2: shutdown
+        0xE28F101C,  # add r1, pc, 0x1c: reason
+        0xE3A0C01D,  # mov ip, 29: sched_op
+        0xE140EA71,  # hvc 0xea1
+        0xE3A00000,  # mov r0, 0: yield
+        0xE3A01000,  # mov r1, 0
+        0xE3A0C01D,  # mov ip, 29: sched_op
+        0xE140EA71,  # hvc 0xea1
+        0xEAFFFFE0,  # b to the ldr r0
+    )
+    crash = struct.pack("<I", 3)
+    return _zimage(struct.pack(f"<{len(code)}I", *code) + _PORT + crash)
 
 
 def _x86(text: bytes) -> bytes:

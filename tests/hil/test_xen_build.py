@@ -1,60 +1,10 @@
 """The native driver on real Xen: domains come, print, rest, are adopted after a kill, and go without a trace."""
 
-import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from boards.emulator import EmulatedBoard
-from jitsu import artifacts
-from tests.hil.talking_guests import talking_guest
+from tests.hil.dom0 import LINE, Dom0
 
 pytestmark = pytest.mark.timeout(1800)
-
-LIBRARIES = "/usr/local/lib/python3.11/dist-packages"
-MAC = "00:16:3e:00:00:01"
-LINE = "GUEST ALIVE"
-
-
-class Dom0:
-    """A board whose dom0 has this checkout's jitsu and the bindings."""
-
-    def __init__(self, board: EmulatedBoard) -> None:
-        self.board = board
-        architecture = board.board.architecture
-        board.install_jitsu()
-        module = artifacts.build(f"xen-bindings@{architecture}") / "jitsu_xen.abi3.so"
-        board.put(module, f"{LIBRARIES}/{module.name}")
-        board.put(Path(__file__).parent / "xen_program.py", "/tmp/xen_program.py")
-        board.put(talking_guest(architecture, LINE), "/tmp/talker")
-
-    def do(self, *steps: list[Any], dies: bool = False, bridge: str = "xenbr0", **spec: Any) -> list[dict[str, Any]]:
-        """What a program with a driver did, step by step."""
-        order = {"bridge": bridge, "spec": {"kernel": "/tmp/talker", "memory": 16, "mac": MAC} | spec, "steps": steps}
-        ended = self.board.run("python3", "/tmp/xen_program.py", input=json.dumps(order), timeout=300)
-        assert ended.rc == (-9 if dies else 0), ended.err
-        return [json.loads(line) for line in ended.out.splitlines()]
-
-    def remains(self) -> tuple[str, str, str]:
-        """What a domain could leave: nodes, domains, interfaces."""
-        domains = [line.split()[:2] for line in self.board.check("xl", "list").splitlines()[1:]]
-        nodes = self.board.check("xenstore-ls", "-f", "/")
-        return nodes, str(domains), self.board.check("ls", "/sys/class/net")
-
-    def console_of(self, name: str) -> str:
-        return self.board.check("cat", f"/var/log/xen/console/guest-{name}.log")
-
-
-@pytest.fixture
-def dom0(board: EmulatedBoard) -> Iterator[Dom0]:
-    """Afterwards there is as much as before; the places in which nodes are made are there from the first driver on."""
-    dom0 = Dom0(board)
-    dom0.do()
-    before = dom0.remains()
-    yield dom0
-    assert dom0.remains() == before
 
 
 def test_a_guest_prints_and_xl_knows_it(dom0: Dom0) -> None:

@@ -1,11 +1,12 @@
 """Runs in dom0: does with a `XenDriver` what the JSON on stdin says, step by step, and prints JSON.
 
-    {"instance": NAME, "bridge": NAME, "spec": {kernel, memory (MiB), mac, machine, vcpus ...}, "steps": [STEP ...]}
+    {"instance": NAME, "bridge": NAME, "spec": {kernel, memory (MiB), mac, machine, vcpus ...}, "steps": [STEP ...],
+     "consoled": whether a consoled keeps consoles, in CONSOLES}
 
 A STEP is a list: ["launch", DOMID], ["prepare", DOMID], ["pause", DOMID], ["resume", DOMID], ["destroy", DOMID],
-["adopt"], ["half", DOMID] (an empty domain), ["console", DOMID] (wait for its terminal), ["shell", COMMAND],
-["event", DOMID] (wait for one), ["together", [STEP ...]], ["fail", STEP] (must raise), ["die"] (kill -9, of this
-program). Times are in milliseconds.
+["adopt"], ["half", DOMID] (an empty domain), ["console", DOMID] (wait for its terminal), ["shared", DOMID] (wait
+until consoled keeps its console), ["shell", COMMAND], ["usage", DOMID], ["event", DOMID] (wait for one), ["together",
+[STEP ...]], ["fail", STEP] (must raise), ["die"] (kill -9, of this program). Times are in milliseconds.
 """
 
 import asyncio
@@ -18,10 +19,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from jitsu.daemon.console_link import ConsoleLink
+from jitsu.domains.console_kinds import Console
 from jitsu.domains.driver import Domain, DomainEvent, DomainSpec
 from jitsu.domains.xen import XenDriver
 from jitsu.domains.xen_bindings import Xen
-from jitsu.domains.xen_keys import tty_of
+from jitsu.domains.xen_keys import tty_of, vif_of
 from jitsu.domains.xen_shell import Kind, make_shell, mark_of
 from jitsu.errors import JitsuError
 from jitsu.network.netlink import Netlink, PortFlags
@@ -30,25 +33,48 @@ from jitsu.xenstore.client import StoreClient
 
 OPEN_PORT = PortFlags(learning=True, flood=True, locked=False)
 PATIENCE = 60.0
+CONSOLES = Path("/run/jitsu-hil")
+
+
+class Bridge:
+    """Guests are ports that nobody guards."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.netlink = Netlink()
+
+    def plug(self, domid: int) -> None:
+        bridge, interface = self.netlink.link(self.name), self.netlink.link(vif_of(domid))
+        if bridge is None or interface is None:
+            raise OSError(19, f"there is no bridge {self.name}")
+        self.netlink.plug(interface.ifindex, bridge.ifindex, OPEN_PORT)
+
+    def unplug(self, domid: int) -> None:
+        """With its interface goes the port."""
+
+
+class NoConsoles:
+    """Nobody keeps them."""
+
+    def began(self, console: Console) -> None:
+        pass
+
+    def ended(self, console: Console, why: str) -> None:
+        console.unlink()
 
 
 class Program:
     def __init__(self, order: dict[str, Any]) -> None:
         self.spec = order["spec"]
-        self.netlink = Netlink()
-        bridge = order.get("bridge", "xenbr0")
         self.traces = Traces()
         self.events: asyncio.Queue[DomainEvent] = asyncio.Queue()
         self.domains: dict[int, Domain] = {}
-
-        def plug(ifindex: int) -> None:
-            found = self.netlink.link(bridge)
-            if found is None:
-                raise OSError(19, f"there is no bridge {bridge}")
-            self.netlink.plug(ifindex, found.ifindex, OPEN_PORT)
-
+        bridge = Bridge(order.get("bridge", "xenbr0"))
         self.instance = order.get("instance", "hil")
-        self.driver = XenDriver(self.instance, self.events.put_nowait, plug, self.traces)
+        self.link = ConsoleLink(CONSOLES, CONSOLES) if order.get("consoled") else None
+        self.driver = XenDriver(
+            self.instance, CONSOLES / "domains", self.link or NoConsoles(), self.events.put_nowait, bridge, self.traces
+        )
 
     async def step(self, step: list[Any]) -> Any:
         began = time.monotonic()
@@ -82,13 +108,23 @@ class Program:
         return [[domain.domid, domain.service, domain.fingerprint, domain.paused] for domain in found]
 
     async def do_console(self, domid: int) -> str:
+        return await self._terminal(domid, "/")
+
+    async def do_shared(self, domid: int) -> str:
+        return await self._terminal(domid, str(CONSOLES))
+
+    async def _terminal(self, domid: int, beginning: str) -> str:
         store = await StoreClient.connect()
-        path = tty_of(self.domains[domid].handle)
+        path = tty_of(domid)
         async with store, asyncio.timeout(PATIENCE), await store.watch(path) as changes:
             async for _ in changes:
-                if await store.exists(path) and (value := await store.read(path)):
-                    return value.decode()
+                if await store.exists(path) and (value := (await store.read(path)).decode()).startswith(beginning):
+                    return value
         return ""
+
+    async def do_usage(self, domid: int) -> list[float]:
+        usage = self.driver.usage(domid)
+        return [usage.cpu, usage.resident] if usage is not None else []
 
     async def do_shell(self, command: str) -> str:
         ran = await asyncio.create_subprocess_shell(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -138,10 +174,14 @@ class Program:
 
 async def main(order: dict[str, Any]) -> None:
     program = Program(order)
+    if program.link is not None:
+        program.link.start()
     await program.driver.open()
     for step in order["steps"]:
         print(json.dumps(await program.step(step)), flush=True)
     await program.driver.close()
+    if program.link is not None:
+        await program.link.close()
 
 
 asyncio.run(main(json.load(sys.stdin)))

@@ -79,10 +79,10 @@ EVENTS: list[dict[str, Any]] = [
 ]
 
 
-def _guest(service: str, state: str, pid: int | None, up: float | None, cpu: float | None) -> dict[str, Any]:
-    known = {"service": service, "state": state, "address": "10.77.0.10", "pid": pid, "up": up, "memory": 16 << 20}
-    resident = None if pid is None else 41 << 20
-    return {**known, "resident": resident, "cpu": cpu, "connections": 2, "held": 1, "summons": 7}
+def _guest(service: str, state: str, domid: int | None, up: float | None, cpu: float | None) -> dict[str, Any]:
+    known = {"service": service, "state": state, "address": "10.77.0.10", "domid": domid, "up": up, "memory": 16 << 20}
+    resident, pid = (None, None) if domid is None else (41 << 20, 4700 + domid)
+    return {**known, "pid": pid, "resident": resident, "cpu": cpu, "connections": 2, "held": 1, "summons": 7}
 
 
 TOPS: list[dict[str, Any]] = [
@@ -91,8 +91,8 @@ TOPS: list[dict[str, Any]] = [
     | {
         "guests": [
             _guest("a-name-that-is-rather-long-for-a-service", "crash-looping", None, None, None),
-            _guest("hello", "serving", 4711, 61.4, 3.5 + cpu),
-            _guest("world", "booting", 4712, None, 0.25 + cpu * 2),
+            _guest("hello", "serving", 11, 61.4, 3.5 + cpu),
+            _guest("world", "booting", 12, None, 0.25 + cpu * 2),
         ]
     }
     for seconds, cpu in ((100.0, 0.0), (102.0, 0.5))

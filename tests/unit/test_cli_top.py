@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from jitsu.daemon.usage import usage_of
+from jitsu.domains.process_usage import usage_of
 from tests.unit.command_line import TOPS, Jitsu, trimmed
 from tests.unit.golden import expect_golden
 

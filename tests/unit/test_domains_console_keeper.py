@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jitsu.domains import console_keeper
-from jitsu.domains.console_files import CAPACITY, ConsoleFiles, capacity, consoles_in, waiting
+from jitsu.domains.console_files import CAPACITY, ConsoleFiles, consoles_in, waiting
 from jitsu.domains.console_keeper import ConsoleKeeper
 from jitsu.errors import DomainError, HostError, ResourceBusy
 from tests.kept_console import kept_console
@@ -131,7 +131,7 @@ async def test_a_guest_that_ended_unseen_is_buried_when_no_daemon_comes(place: P
 async def test_a_pipe_that_was_full_is_marked_where_bytes_may_be_missing(place: Place) -> None:
     console = place.console()
     held = console.open_output()
-    assert capacity(held) == CAPACITY
+    assert console.capacity(held) == CAPACITY
     with guest(console) as pipe:
         line = b"x" * 63 + b"\n"
         wrote = 0

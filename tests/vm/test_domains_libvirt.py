@@ -125,7 +125,11 @@ async def test_destroy_leaves_nothing_and_reports_nothing(board: Board) -> None:
     domain = await driver.launch(board.spec(saying(b"here\n", HALT)), [])
     await board.until(lambda: "here" in board.said())
     assert board.files() == ["1.console.hello.in", "1.console.hello.kept", "1.console.hello.out", "1.ready"]
+    usage = driver.usage(1)
+    assert usage is not None
+    assert usage.resident > 8 << 20
     await driver.destroy(domain)
+    assert driver.usage(1) is None
     assert (board.files(), await board.names()) == ([], [])
     with pytest.raises(ProcessLookupError):
         os.kill(domain.handle, 0)

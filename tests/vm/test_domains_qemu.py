@@ -141,7 +141,11 @@ async def test_destroy_leaves_nothing_and_reports_nothing(host: Host) -> None:
     await host.until(lambda: "here" in host.said())
     console = [f"1.console.hello.{end}" for end in ("in", "kept", "out")]
     assert host.files() == [*console, "1.qmp", "1.ready", "1.stderr"]
+    usage = driver.usage(1)
+    assert usage is not None
+    assert usage.resident > 8 << 20
     await driver.destroy(domain)
+    assert driver.usage(1) is None
     assert host.files() == []
     with pytest.raises(ProcessLookupError):
         os.kill(domain.handle, 0)

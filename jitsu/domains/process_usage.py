@@ -1,19 +1,12 @@
 """What a process takes, as the kernel counts it (proc(5))."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from jitsu.domains.driver import Usage
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Seconds of processor time so far, and bytes of memory that are in RAM."""
-
-    cpu: float
-    resident: int
 
 
 def usage_of(pid: int) -> Usage | None:
