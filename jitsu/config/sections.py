@@ -69,6 +69,8 @@ def read_libvirt(table: Table) -> LibvirtConfig:
         parts = urlsplit(uri)
     except ValueError:
         table.wrong("uri", f"cannot be {uri!r}", "write one of libvirt's, as in qemu:///system")
+    if parts.scheme.partition("+")[0] == "xen":
+        table.wrong("uri", f"is of Xen, which libvirt is not asked for: {uri!r}", 'write driver = "xen" in [daemon]')
     if parts.scheme.partition("+")[0] != "qemu" or parts.path not in ("/system", "/session"):
         table.wrong("uri", f"is not of a QEMU: {uri!r}", "use qemu:///system or qemu:///session")
     if parts.netloc or parts.scheme not in ("qemu", "qemu+unix"):
