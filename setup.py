@@ -16,7 +16,7 @@ from setuptools import setup
 STORE = (
     *("wire", "paths", "permissions", "tree", "view", "draft", "operations", "transaction", "watches", "quotas"),
     *("domains", "peer", "lease", "accounts", "credit", "turns", "request", "store", "toolstack", "control"),
-    *("transport", "server"),
+    *("transport", "server", "ring", "xen_rings"),
 )
 """What a request passes through, of jitsu/xenstore."""
 

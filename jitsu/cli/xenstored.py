@@ -53,10 +53,9 @@ def command(
     from jitsu.xenstore.daemon import Daemon
     from jitsu.xenstore.domains import Domains, domids
 
-    if xen and (folder or guest_ports or state):
+    if xen and (folder or guest_ports):
         raise ConfigError(
-            "--xen cannot be together with --domain-sockets, --guest-ports or --state",
-            hint="guests speak over their rings, and a kernel that is not told would miss its watches after a restart",
+            "--xen cannot be together with --domain-sockets or --guest-ports", hint="guests speak over their rings"
         )
     systemd = Systemd()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")

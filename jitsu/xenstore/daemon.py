@@ -4,7 +4,9 @@ import logging
 import resource
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from jitsu.xenstore.control import Control
 from jitsu.xenstore.domains import Domains
 from jitsu.xenstore.guest_port import GuestPorts
 from jitsu.xenstore.journal import Journal
+from jitsu.xenstore.ring_records import RingRecords
 from jitsu.xenstore.server import MOST_CONNECTIONS, Server
 from jitsu.xenstore.store import Store
 from jitsu.xenstore.toolstack import Toolstack
@@ -46,21 +49,21 @@ class Daemon:
     ) -> None:
         """Listens when this returns. Raises `HostError`, `ResourceBusy`, `ConfigError`."""
         self.store = Store(domains)
-        self._journal = Journal(state, self.store, sync=sync) if state is not None else None
+        records = RingRecords(xen.boot) if xen is not None and state is not None else None
+        self._journal = Journal(state, self.store, sync=sync, rings=records) if state is not None else None
         for domid, _ in domains:
-            if not domains.exists(domid):
+            if xen is None and not domains.exists(domid):
                 raise ConfigError(
                     f"{state} has domain {domid}, which does not exist: --domains is {domains.first}-{domains.last}",
                     hint="give it a range in which all are that were introduced",
                 )
-        saved = self._journal.save if self._journal is not None else lambda: None
         descriptors = _allow_descriptors(MOST_CONNECTIONS + 2 * FIRST_SOCKETS)
-        self.server = Server(self.store, saved=saved, descriptors=descriptors)
+        self.server = Server(self.store, saved=self._saver(xen), descriptors=descriptors)
         self._folder = folder or Path()
         self._sockets = folder is not None
         self._open_sockets: set[int] = set()
         self._ports = GuestPorts(guest_ports, self.server) if guest_ports is not None else None
-        self._rings = _rings(self.server, xen) if xen is not None else None
+        self._rings = _rings(self.server, xen, records) if xen is not None else None
         toolstack = Toolstack(self.store, introduced=self._introduced, released=self._released)
         Control(self.store)
         if folder is not None:
@@ -70,11 +73,12 @@ class Daemon:
                 raise HostError(f"folder {folder} cannot be made: {error.strerror}", hint="choose another") from error
             for domid in range(max(1, domains.first), min(domains.last + 1, domains.first + FIRST_SOCKETS)):
                 self._open(domid)
-        for domid, _ in domains:
-            self._introduced(domid)
-        self.server.listen(Listener(path, 0))
         if self._rings is not None:
             self._rings.begin(toolstack)
+        else:
+            for domid, _ in domains:
+                self._introduced(domid)
+        self.server.listen(Listener(path, 0))
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises `HostError` when the state cannot be saved."""
@@ -96,6 +100,17 @@ class Daemon:
             waker.close()
             if self._journal is not None:
                 self._journal.close()
+
+    def _saver(self, xen: "Xen | None") -> Callable[[], None]:
+        """What the server is to call before it tells anybody of a change."""
+        save = self._journal.save if self._journal is not None else lambda: None
+        return save if xen is None else partial(self._save_rings, save)
+
+    def _save_rings(self, save: Callable[[], None]) -> None:
+        if self._rings is not None:
+            self._rings.record()
+            save()
+            self._rings.settle()
 
     def _introduced(self, domid: int) -> None:
         self.server.reset(domid)
@@ -124,11 +139,11 @@ class Daemon:
         return self._folder / f"{domid}.sock"
 
 
-def _rings(server: Server, xen: "Xen") -> "XenRings":
+def _rings(server: Server, xen: "Xen", records: RingRecords | None) -> "XenRings":
     """Only who is on Xen imports what there is to it."""
     from jitsu.xenstore.xen_rings import XenRings
 
-    return XenRings(server, xen)
+    return XenRings(server, xen, records)
 
 
 def suppressed_read(end: socket.socket) -> None:

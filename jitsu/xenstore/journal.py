@@ -5,6 +5,8 @@
     domains    what INTRODUCE, SET_TARGET and SET_FEATURE said; `frame` and `port` are NULL before INTRODUCE
     quotas     those that were set; without `domid`, for all domains
 
+On a Xen host there are three tables more (`ring_records.py`).
+
 It is an SQLite file with a write-ahead log. What one turn of the daemon's loop changed is one transaction there,
 committed before any answer of that turn is sent (server.py). So whatever was answered is in the file when the process
 is killed, at any instant, and a request or a commit is in it whole or not at all. What cannot be saved is not answered:
@@ -33,6 +35,7 @@ from pathlib import Path
 from jitsu.errors import HostError, JitsuError, ResourceBusy
 from jitsu.xenstore.domains import Introduced
 from jitsu.xenstore.permissions import Permissions, parse
+from jitsu.xenstore.ring_records import RingRecords
 from jitsu.xenstore.store import Store
 from jitsu.xenstore.tree import Node
 from jitsu.xenstore.wire import StoreError, strings
@@ -76,7 +79,7 @@ _KNOW = "INSERT INTO domains VALUES (?, ?, ?, ?, ?)"
 class Journal:
     """Keeps a store's nodes, domains and quotas in a file. It is open, and locked, until `close`."""
 
-    def __init__(self, path: Path, store: Store, *, sync: str = "normal") -> None:
+    def __init__(self, path: Path, store: Store, *, sync: str = "normal", rings: RingRecords | None = None) -> None:
         """Fills the store with what is in the file, or a new file with what is in the store; from now on `save` keeps
         them the same. The store is as it was made, and has no connections yet.
 
@@ -85,6 +88,7 @@ class Journal:
         """
         self.path = path
         self._store = store
+        self._rings = rings
         self._seq = 0
         before = os.umask(0o077)
         try:
@@ -107,10 +111,11 @@ class Journal:
         """
         store = self._store
         log, domids, limits = store.tree.log or [], store.domains.changed or set(), store.quotas.changed or set()
-        if not (log or domids or limits):
+        rings = self._rings if self._rings is not None and self._rings.changed else None
+        if not (log or domids or limits or rings):
             return
         try:
-            if len(log) == 1 and log[0][1] is not None and not (domids or limits):
+            if len(log) == 1 and log[0][1] is not None and not (domids or limits or rings):
                 # One row that is put is a transaction by itself, and so are most plain writes.
                 self._save_nodes(log)
             else:
@@ -118,6 +123,8 @@ class Journal:
                 self._save_nodes(log)
                 self._save_domains(domids)
                 self._save_quotas(limits)
+                if rings is not None:
+                    rings.save(self._database)
                 self._database.execute("COMMIT")
         except sqlite3.Error as error:
             raise HostError(
@@ -155,6 +162,8 @@ class Journal:
         else:
             self._shrink()
             self._load()
+        if self._rings is not None:
+            self._rings.load(database)
         store.tree.log = []
         store.domains.changed = set()
         store.quotas.changed = set()

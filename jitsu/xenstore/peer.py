@@ -65,6 +65,16 @@ class Peer:
         self.transactions[number] = transaction
         return number
 
+    @property
+    def last_transaction(self) -> int:
+        """The id that was given last, 0 if none was."""
+        return self._last_transaction
+
+    def renumber(self, last: int, transactions: dict[int, Transaction]) -> None:
+        """Have the transactions, and the last id, of an earlier life of the daemon."""
+        self._last_transaction = last
+        self.transactions.update(transactions)
+
     # The outbox
 
     @property
@@ -95,6 +105,16 @@ class Peer:
             return
         self._unsent_events.add(event)
         self._put(event)
+
+    def owed(self) -> bytes:
+        """Everything that is to be sent."""
+        return b"".join(self._outbox)[self._begun :]
+
+    def owe(self, rest: bytes) -> None:
+        """What an earlier life of the daemon did not get to send: messages, of the first perhaps the end only."""
+        if rest:
+            self.unanswered += rest[: len(_EVENT)] != _EVENT
+            self._put(rest)
 
     def waiting(self) -> bytes:
         """What is to be sent first: all, or as much as a socket may take at once."""

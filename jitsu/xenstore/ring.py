@@ -45,13 +45,35 @@ class Ring:
         """Goes on where the page stands. `page` has 4096 bytes that can be written."""
         self._bytes = memoryview(page)
         self._words = self._bytes.cast("I")
-        self._taken = self._words[_REQUESTS_TAKEN]
+        self._taken = self._settled = self._words[_REQUESTS_TAKEN]
         self._made = self._words[_ANSWERS_MADE]
 
     def release(self) -> None:
         """Let go of the page. Nothing else works afterwards."""
         self._words.release()
         self._bytes.release()
+
+    # Where we stand
+
+    @property
+    def taken(self) -> int:
+        """How many bytes were taken, modulo 2**32."""
+        return self._taken
+
+    @property
+    def made(self) -> int:
+        """How many bytes were put, modulo 2**32."""
+        return self._made
+
+    def go_on(self, taken: int, made: int, unsent: int) -> int:
+        """Go on where an earlier life of the daemon stood: `taken` bytes had been taken, `made` put, and `unsent` were
+        still to be put. How many of these it has put since it said so. Raises `BrokenRing` if that cannot have led to
+        what the page says."""
+        put = (self._made - made) % _MODULUS
+        if put > unsent or (taken - self._taken) % _MODULUS > SIZE:
+            raise BrokenRing(f"the page stands at {self._taken} and {self._made}, and was left at {taken} and {made}")
+        self._taken = taken
+        return put
 
     # What the other side wants
 
@@ -71,7 +93,7 @@ class Ring:
     # Bytes
 
     def take(self) -> bytes:
-        """All that has come, 1024 bytes at most. Raises `BrokenRing`."""
+        """All that has come, 1024 bytes at most; by `settle` their room is free again. Raises `BrokenRing`."""
         made = self._words[_REQUESTS_MADE]
         count = (made - self._taken) % _MODULUS
         if count > SIZE:
@@ -84,8 +106,14 @@ class Ring:
         if end > SIZE:
             data += self._bytes[_REQUESTS : _REQUESTS + end - SIZE]
         self._taken = made
-        self._words[_REQUESTS_TAKEN] = made
         return data
+
+    def settle(self) -> bool:
+        """Say what was taken. Was there anything?"""
+        if self._settled == self._taken:
+            return False
+        self._settled = self._words[_REQUESTS_TAKEN] = self._taken
+        return True
 
     def put(self, data: bytes) -> int:
         """Hand over as much as there is room for: how many bytes. Raises `BrokenRing`."""
@@ -112,7 +140,7 @@ class Ring:
 
     def reset(self) -> None:
         """Begin anew, with both rings empty. The other side waits for the last word that is written here."""
-        self._taken = self._made = 0
+        self._taken = self._settled = self._made = 0
         for word in (_REQUESTS_TAKEN, _REQUESTS_MADE, _ANSWERS_TAKEN, _ANSWERS_MADE, _ERROR):
             self._words[word] = 0
         self._words[_CONNECTION] = CONNECTED

@@ -109,6 +109,18 @@ class Server:
         self._epoll.register(connection.fd, transport.want(select.EPOLLIN))
         return connection
 
+    def resume(self, connection: Connection, unread: bytes, unsent: bytes) -> None:
+        """Go on with a connection where an earlier life of the daemon was: what had come and was not executed, and what
+        was not sent. Raises `ProtocolError` for what cannot have come."""
+        connection.requests.extend(connection.parser.feed(unread))
+        connection.peer.owe(unsent)
+        if connection.requests:
+            self._listen_to(connection, False)
+            if connection.peer.domid:
+                self._turns.add(connection.peer.domid, connection)
+            else:
+                self._pending[connection] = None
+
     def reset(self, domid: int) -> None:
         """Forget the watches and transactions of a domain's connections."""
         for peer in self._of_peer:
@@ -157,8 +169,10 @@ class Server:
     def run(self) -> None:
         """Serve until `stop`; then close everything."""
         try:
+            patience = 0.0  # there may be something to say from the beginning
             while not self._stopping:
-                self.turn(self._patience())
+                self.turn(patience)
+                patience = self._patience()
         finally:
             for connection in list(self._connections.values()):
                 self.close(connection)

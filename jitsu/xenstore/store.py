@@ -6,7 +6,7 @@ has to do besides: send what is in the outboxes, after `tree.log`, where it is k
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from jitsu.xenstore import operations
 from jitsu.xenstore.accounts import Account
@@ -21,7 +21,7 @@ from jitsu.xenstore.quotas import Quotas
 from jitsu.xenstore.transaction import Request, Transaction, perform
 from jitsu.xenstore.tree import Tree
 from jitsu.xenstore.view import NAMES, NODE, Event, Present, Thing
-from jitsu.xenstore.watches import Watches, depth_from
+from jitsu.xenstore.watches import Watch, Watches, depth_from
 from jitsu.xenstore.wire import LONGEST_PAYLOAD, Message, StoreError, Type, strings
 
 _ON_NODES = frozenset(
@@ -115,6 +115,23 @@ class Store:
         account.peers.pop(peer, None)
         if not account.peers:
             del self._accounts[peer.domid]
+
+    def resume(self, peer: Peer, last: int, transactions: Iterable[int]) -> None:
+        """A connection has had transactions in an earlier life of the daemon, and the last of all had this id."""
+        resumed = {}
+        for number in transactions:
+            resumed[number] = transaction = Transaction(self.tree, peer.caller)
+            transaction.interrupted = True
+            self._open[transaction] = peer
+            if not peer.domid:
+                self._privileged[transaction] = None
+        peer.renumber(last, resumed)
+
+    def resume_watch(self, peer: Peer, payload: bytes) -> Watch:
+        """A connection has set this watch in an earlier life of the daemon: `payload` is that of the request. Raises
+        `StoreError` for one that cannot be."""
+        words = self._words_of_watch(peer, payload)
+        return self._add_watch(peer, *words, SIZE_OF_WATCH + 2 * len(payload))
 
     def account(self, domid: int) -> Account:
         """What a domain has over all its connections."""
@@ -379,19 +396,28 @@ class Store:
     # Watches
 
     def _watch(self, peer: Peer, message: Message) -> bytes:
-        words = strings(message.payload)
+        words = self._words_of_watch(peer, message.payload)
+        size = SIZE_OF_WATCH + 2 * len(message.payload)
+        if peer.domid:
+            self._afford_watch(peer.domid, size)
+        self._add_watch(peer, *words, size)
+        return OK
+
+    def _words_of_watch(self, peer: Peer, payload: bytes) -> tuple[str, bytes, bytes, int]:
+        """Path, path as it was given, token and depth. Raises `StoreError` EINVAL, EEXIST."""
+        words = strings(payload)
         if len(words) not in (2, 3):
             raise StoreError("EINVAL", "a watch is a path and a token")
         path = canonical_or_special(words[0], peer.home, self._longest_path(peer))
         depth = depth_from(words[2]) if len(words) == 3 else -1
         if (path, words[1]) in peer.watches:
             raise StoreError("EEXIST", f"{path} is watched with the same token")
-        size = SIZE_OF_WATCH + 2 * len(message.payload)
-        if peer.domid:
-            self._afford_watch(peer.domid, size)
+        return path, words[0], words[1], depth
+
+    def _add_watch(self, peer: Peer, path: str, given: bytes, token: bytes, depth: int, size: int) -> Watch:
         peer.watched += size
-        peer.watches[path, words[1]] = self.watches.add(peer, path, words[0], words[1], depth, size)
-        return OK
+        watch = peer.watches[path, token] = self.watches.add(peer, path, given, token, depth, size)
+        return watch
 
     def _afford_watch(self, domid: int, size: int) -> None:
         """Raises `StoreError` ENOSPC, ENOMEM."""

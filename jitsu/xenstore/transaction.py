@@ -86,6 +86,9 @@ class Transaction:
         self.log: list[tuple[Request, bytes | str]] = []
         self.doom = ""
         """The error with which it will end whatever else is asked, or nothing."""
+        self.interrupted = False
+        """Was it begun in an earlier life of the daemon, so that what was asked then is not known? It goes on, that its
+        client need not know, but cannot be committed."""
         self.size = 0
         """Bytes that are remembered of it."""
         self._tree = tree
@@ -142,6 +145,8 @@ class Transaction:
         it is doomed to."""
         if self.doom:
             raise StoreError(self.doom, "a request of this transaction failed")
+        if self.interrupted:
+            raise StoreError("EAGAIN", "the daemon was started again meanwhile", hint="begin it again")
         if not self.has_written:
             return []
         if not self._holds() and (verdict := self._replay()) != OK:

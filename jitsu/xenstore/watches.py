@@ -14,7 +14,7 @@ from jitsu.xenstore.operations import Caller
 from jitsu.xenstore.paths import ROOT, is_special, parent_of
 from jitsu.xenstore.permissions import READ, Permissions
 from jitsu.xenstore.view import Event
-from jitsu.xenstore.wire import StoreError
+from jitsu.xenstore.wire import StoreError, joined
 
 
 class Watcher(Protocol):
@@ -43,6 +43,11 @@ class Watch:
         self.depth = depth
         self.size = size
         self.number = number
+
+    def payload(self) -> bytes:
+        """That of the request that set it."""
+        depth = () if self.depth < 0 else (b"%d" % self.depth,)
+        return joined(self.given, self.token, *depth)
 
     def shown(self, path: str) -> bytes:
         """A changed path as the owner of the watch knows it: relative, if that is how he asked."""

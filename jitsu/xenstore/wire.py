@@ -88,6 +88,11 @@ class Parser:
     def __init__(self) -> None:
         self._rest = b""
 
+    @property
+    def rest(self) -> bytes:
+        """The beginning of a message whose end has not come."""
+        return self._rest
+
     def feed(self, data: bytes) -> Iterator[Message]:
         """The messages that `data` completes. Raises `ProtocolError` at a header that announces over 4096 bytes."""
         data = self._rest + data if self._rest else data

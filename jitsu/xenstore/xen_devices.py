@@ -14,6 +14,7 @@ import os
 import platform
 import struct
 from contextlib import suppress
+from pathlib import Path
 
 from jitsu.errors import HostError
 from jitsu.xenstore.ring import PAGE
@@ -201,6 +202,8 @@ class Xen:
         self.hypervisor = Hypervisor()
         self.events = EventChannels()
         self.pages = SharedPages()
+        self.boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        """Names this boot of the machine."""
 
 
 def _open(name: str) -> int:

@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from jitsu.errors import HostError
 from jitsu.xenstore.domains import Domains
 from jitsu.xenstore.server import Server
 from jitsu.xenstore.store import Store
@@ -15,84 +16,16 @@ from jitsu.xenstore.wire import Message, Parser, Type, joined
 from jitsu.xenstore.xen_devices import Xen
 from jitsu.xenstore.xen_rings import XenRings
 from tests.unit.ring_guest import ANSWERS_MADE, CONNECTION, ERROR, FEATURES, REQUESTS_MADE, REQUESTS_TAKEN, Guest
-
-VIRQ = 99
-
-
-class Machine:
-    """Event channels, pages and the hypervisor in one. Our port of domain N is 100 + N."""
-
-    def __init__(self) -> None:
-        self.guests = {0: Guest(630), 5: Guest(17)}
-        self.granting = {5}
-        self.dying: set[int] = set()
-        self.down: set[int] = set()
-        self.bound: dict[int, int] = {}
-        self.mapped: set[int] = set()
-        self.notified: list[int] = []
-        self.events: list[int] = []
-        self.bell = os.eventfd(0, os.EFD_NONBLOCK)
-
-    # EventChannels
-
-    def fileno(self) -> int:
-        return self.bell
-
-    def bind(self, domid: int, port: int) -> int:
-        if port == 666:
-            raise OSError(22, "Invalid argument")
-        self.bound[100 + domid] = port
-        return 100 + domid
-
-    def bind_virq(self, virq: int) -> int:
-        assert virq == 3
-        return VIRQ
-
-    def unbind(self, port: int) -> None:
-        del self.bound[port]
-
-    def notify(self, port: int) -> None:
-        self.notified.append(port)
-
-    def pending(self) -> list[int]:
-        os.eventfd_read(self.bell)
-        events, self.events = self.events, []
-        return events
-
-    # SharedPages
-
-    def of_dom0(self) -> tuple[bytearray, int]:
-        self.mapped.add(0)
-        return self.guests[0].page, 6
-
-    def of_guest(self, domid: int) -> bytearray:
-        if domid not in self.granting:
-            raise OSError(22, "Invalid argument")
-        self.mapped.add(domid)
-        return self.guests[domid].page
-
-    def release(self, page: bytearray) -> None:
-        self.mapped -= {domid for domid, guest in self.guests.items() if guest.page is page}
-
-    # Hypervisor
-
-    def exists(self, domid: int) -> bool:
-        return domid in self.guests
-
-    def has_ended(self, domid: int) -> bool:
-        return domid in self.dying or domid not in self.guests
-
-    def has_shut_down(self, domid: int) -> bool:
-        return domid in self.down
+from tests.unit.xen_machine import VIRQ, Machine
 
 
 class Host:
     """A server on that machine."""
 
-    def __init__(self) -> None:
-        self.machine = machine = Machine()
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
         self.store = Store(Domains(lives=machine.exists))
-        self.server = Server(self.store)
+        self.server = Server(self.store, saved=lambda: self.rings.settle())
         self.rings = XenRings(
             self.server, cast(Xen, SimpleNamespace(events=machine, pages=machine, hypervisor=machine))
         )
@@ -102,12 +35,18 @@ class Host:
         self.ask(Type.WATCH, b"@releaseDomain", b"token")
         self.rings.begin(toolstack)
 
+    def end(self) -> None:
+        self.server.stop()
+        self.server.run()
+        os.close(self.machine.bell)
+
     def _introduced(self, domid: int) -> None:
         self.rings.introduce(domid, self.store.domains.get(domid).port)
 
     def ask(self, kind: Type, *words: bytes) -> bytes:
         """The answer's payload, if it is one, to a toolstack on a socket; otherwise the error."""
         self.store.execute(self.admin, Message(kind, 1, 0, joined(*words)))
+        self.rings.settle()
         return next(each.payload for each in self._heard() if each.type != Type.WATCH_EVENT)
 
     def releases(self) -> int:
@@ -138,17 +77,29 @@ class Host:
 
 @pytest.fixture
 def host() -> Iterator[Host]:
-    host = Host()
+    host = Host(Machine())
     yield host
-    host.server.stop()
-    host.server.run()
-    os.close(host.machine.bell)
+    host.end()
 
 
-def test_the_kernel_of_domain_0_is_served_from_where_its_ring_stands(host: Host) -> None:
-    assert host.machine.notified == [100]
-    assert host.request(0, Type.READ, b"/tool/xenstored/jitsu\0") == [Message(Type.READ, 7, 0, b"1")]
-    assert host.machine.guests[0].read(REQUESTS_TAKEN) > 630
+def test_what_the_kernel_of_domain_0_has_asked_before_is_answered() -> None:
+    machine = Machine()
+    machine.guests[0].say(Message(Type.READ, 7, 0, b"/tool/xenstored/jitsu\0").encode())
+    host = Host(machine)
+    host.server.turn(0)
+
+    assert machine.notified[0] == 100
+    assert list(Parser().feed(machine.guests[0].hear())) == [Message(Type.READ, 7, 0, b"1")]
+    host.end()
+
+
+def test_a_kernel_whose_watches_are_not_known_is_not_served() -> None:
+    machine = Machine()
+    machine.guests[0] = Guest(630)
+
+    with pytest.raises(HostError, match="another XenStore has served this machine's kernel") as refused:
+        Host(machine)
+    assert "--state" in refused.value.hint
 
 
 def test_a_domain_that_is_introduced_has_a_new_beginning(host: Host) -> None:
@@ -270,3 +221,12 @@ def test_a_domain_that_dies_before_it_is_introduced_leaves_no_nodes(host: Host) 
     host.event(VIRQ)
 
     assert host.ask(Type.READ, b"/mine") == b"ENOENT\0"
+
+
+@pytest.mark.parametrize("machine", ["armv7l", "aarch64"])
+def test_where_accesses_to_memory_have_no_order_it_is_said(monkeypatch: pytest.MonkeyPatch, machine: str) -> None:
+    monkeypatch.setattr("platform.machine", lambda: machine)
+
+    with pytest.raises(HostError, match=f"rings of Xen cannot be served on {machine}") as refused:
+        Xen()
+    assert refused.value.hint == "run Xen's own xenstored there"
