@@ -1,6 +1,7 @@
 """Options that all suites share.
 
 --full                  full counts, as `make soak` runs them
+                        and the tests that are marked `soak`, which are left out otherwise
 --seed N                the seed of everything random
 --ledger FILE           what passed under this seed is written here, and is not run again
 --require-capabilities  a test that must skip, for want of a capability, fails instead: CI has them all
@@ -24,6 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """In the background of a shell Ctrl-C is ignored, and whatever is started there ignores it too: tests send it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.addinivalue_line("markers", "soak: runs at full count only")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,15 +36,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--full"):
+        _leave_out(config, items, [item for item in items if item.get_closest_marker("soak") is not None])
     ledger: Path | None = config.getoption("--ledger")
     if ledger is None:
         return
     ledger.parent.mkdir(parents=True, exist_ok=True)
     config.stash[_LEDGER] = ledger
     passed = set(json.loads(ledger.read_text())) if ledger.exists() else set()
-    done = [item for item in items if item.nodeid in passed]
-    items[:] = [item for item in items if item.nodeid not in passed]
-    config.hook.pytest_deselected(items=done)
+    _leave_out(config, items, [item for item in items if item.nodeid in passed])
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item], those: list[pytest.Item]) -> None:
+    """Run the others only; pytest says how many were left out."""
+    left_out = set(those)
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=those)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

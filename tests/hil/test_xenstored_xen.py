@@ -1,6 +1,5 @@
 """`jitsu xenstored --xen` in the place of Xen's own, from the beginning, on a board that was booted without one."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,12 +9,10 @@ from boards.definition import read
 from boards.emulator import EmulatedBoard
 from boards.snapshots import image, restored
 from tests.hil.idle_guests import idle_guest
+from tests.hil.our_store import BOARD, OurStore, await_truth
+from tests.hil.talking_guests import talking_guest
 
 pytestmark = pytest.mark.timeout(1800)
-
-PATIENCE = 240.0
-
-BOARD = "qemu-xen-x86"
 
 DESTROY = """
 import ctypes, sys
@@ -27,26 +24,20 @@ while (result := xen.xc_domain_destroy(handle, int(sys.argv[1]))) != 0: pass
 """A domain's end of which no toolstack tells the store."""
 
 
-def await_truth(question: Callable[[], bool], what: str) -> None:
-    give_up = time.monotonic() + PATIENCE
-    while not question():
-        assert time.monotonic() < give_up, f"never: {what}"
-        time.sleep(0.1)
+@pytest.fixture
+def store(root: None) -> Iterator[OurStore]:
+    """With our store, xenconsoled, and what a boot does else."""
+    with restored(read(BOARD), "none") as board:
+        board.install_jitsu()
+        store = OurStore(board)
+        store.begin()
+        yield store
+        assert "Traceback" not in store.said()
 
 
 @pytest.fixture
-def board(root: None) -> Iterator[EmulatedBoard]:
-    """With our store, xenconsoled, and what a boot does else."""
-    with restored(read(BOARD), "none") as running:
-        running.install_jitsu()
-        running.check(
-            "sh", "-c", "setsid jitsu xenstored --xen --socket /run/xenstored/socket >/run/log 2>&1 & echo $! >/run/pid"
-        )
-        await_truth(lambda: "a XenStore on" in running.check("cat", "/run/log"), "a store that listens")
-        running.check("/usr/lib/xen-4.17/bin/xen-init-dom0")
-        running.check("xenconsoled", "--log=all", "--pid-file=/run/xen/xenconsoled.pid")
-        yield running
-        assert "Traceback" not in running.check("cat", "/run/log")
+def board(store: OurStore) -> EmulatedBoard:
+    return store.board
 
 
 @contextmanager
@@ -59,17 +50,6 @@ def watching(board: EmulatedBoard, name: str) -> Iterator[Callable[[], int]]:
     board.check("sh", "-c", f"kill $(cat {log}.pid)")
 
 
-def resources(board: EmulatedBoard) -> dict[str, str]:
-    """What is there of domains: in Xen, in the store, among event channels, and open files of the store's process."""
-    return {
-        "domains": "\n".join(line.split()[0] for line in board.check("xl", "list").splitlines()),
-        "nodes": board.check("xenstore-ls", "-f", "-p", "/"),
-        "channels": board.check("/usr/lib/xen-4.17/bin/lsevtchn"),
-        "files": board.check("sh", "-c", "readlink /proc/$(cat /run/pid)/fd/* | sort"),
-        "maps": board.check("sh", "-c", "grep -c gntdev /proc/$(cat /run/pid)/maps || true"),
-    }
-
-
 def create(board: EmulatedBoard, name: str, kernel: bytes, *lines: str) -> int:
     """Build and start a domain, with xl: its domid."""
     board.put(kernel, f"/tmp/{name}")
@@ -79,32 +59,37 @@ def create(board: EmulatedBoard, name: str, kernel: bytes, *lines: str) -> int:
     return int(board.check("xl", "domid", name))
 
 
+LINE = "GUEST ALIVE"
+
 PVH = ('type = "pvh"', "memory = 32")
 
 
-def test_domains_come_and_go_and_leave_nothing(board: EmulatedBoard) -> None:
-    before = resources(board)
+def test_domains_come_and_go_and_leave_nothing(store: OurStore, board: EmulatedBoard) -> None:
+    before = store.resources()
 
     with watching(board, "@introduceDomain") as introduced:
-        domid = create(board, "idle", idle_guest("amd64"), *PVH)
+        domid = create(board, "talker", talking_guest("amd64", LINE), *PVH)
         assert introduced() == 1
     backend = f"/local/domain/0/backend/vif/{domid}/0"
     listed = board.check("xl", "list")
     tty = board.check("xenstore-read", f"/local/domain/{domid}/console/tty")
+    console = board.run("timeout", "5", "xl", "console", "talker")
     state = board.check("xenstore-read", f"{backend}/state"), board.check("xenstore-read", f"{backend}/hotplug-status")
     with watching(board, "@releaseDomain") as released:
-        board.check("xl", "destroy", "idle", timeout=600)
+        board.check("xl", "destroy", "talker", timeout=600)
         assert released() == 1
 
-    assert "idle" in listed
+    assert "talker" in listed
+    assert LINE in console.out
     assert tty.startswith("/dev/pts/")
     # The kernel of domain 0 was told of a device, looked at it, and answered: netback is there and waits.
     assert state == ("2\n", "connected\n")
-    await_truth(lambda: resources(board) == before, "all is as it was before")
+    await_truth(lambda: store.resources() == before, "all is as it was before")
 
 
-def test_the_end_of_a_domain_is_seen_when_nobody_tells(board: EmulatedBoard) -> None:
-    before = resources(board)
+@pytest.mark.soak
+def test_the_end_of_a_domain_is_seen_when_nobody_tells(store: OurStore, board: EmulatedBoard) -> None:
+    before = store.resources()
     domid = create(board, "idle", idle_guest("amd64"), *PVH)
     with watching(board, "@releaseDomain") as released:
         board.check("python3", "-c", DESTROY, str(domid))
@@ -113,14 +98,15 @@ def test_the_end_of_a_domain_is_seen_when_nobody_tells(board: EmulatedBoard) -> 
         # What was the domain's own is gone, and the number may be another's.
         assert board.run("xenstore-exists", f"/local/domain/{domid}/data").rc == 1
         assert f"r{domid}" not in board.check("xenstore-ls", "-f", "-p", "/")
-    after = resources(board)
+    after = store.resources()
 
     for name in ("domains", "files", "maps"):
         assert after[name] == before[name]
 
 
-def test_a_kernel_speaks_to_the_store_and_its_crash_is_seen(board: EmulatedBoard) -> None:
-    before = resources(board)
+@pytest.mark.soak
+def test_a_kernel_speaks_to_the_store_and_its_crash_is_seen(store: OurStore, board: EmulatedBoard) -> None:
+    before = store.resources()
     kernel = (image(board.board) / "kernel").read_bytes()
 
     with watching(board, "@releaseDomain") as released:
@@ -141,9 +127,10 @@ def test_a_kernel_speaks_to_the_store_and_its_crash_is_seen(board: EmulatedBoard
     assert "Unable to mount root fs" in log
     assert "Unable to mount root fs" in console.out
     assert "c" in state
-    await_truth(lambda: resources(board) == before, "all is as it was before")
+    await_truth(lambda: store.resources() == before, "all is as it was before")
 
 
+@pytest.mark.soak
 def test_only_domains_that_there_are_can_own_nodes(board: EmulatedBoard) -> None:
     board.check("xenstore-write", "/mine", "")
 
@@ -153,6 +140,7 @@ def test_only_domains_that_there_are_can_own_nodes(board: EmulatedBoard) -> None
     assert "n77" not in board.check("xenstore-ls", "-f", "-p", "/")
 
 
+@pytest.mark.soak
 def test_xen_has_one_store(root: None) -> None:
     with restored(read(BOARD), "xenstored") as board:
         board.install_jitsu()
