@@ -21,7 +21,7 @@ from typing import Any
 from jitsu.domains.driver import Domain, DomainEvent, DomainSpec
 from jitsu.domains.xen import XenDriver
 from jitsu.domains.xen_bindings import Xen
-from jitsu.domains.xen_keys import tty_of
+from jitsu.domains.xen_keys import tty_of, vif_of
 from jitsu.domains.xen_shell import Kind, make_shell, mark_of
 from jitsu.errors import JitsuError
 from jitsu.network.netlink import Netlink, PortFlags
@@ -32,23 +32,33 @@ OPEN_PORT = PortFlags(learning=True, flood=True, locked=False)
 PATIENCE = 60.0
 
 
+class Ports:
+    """Interfaces are plugged into a bridge that is there or not."""
+
+    def __init__(self, bridge: str) -> None:
+        self._bridge = bridge
+        self._netlink = Netlink()
+
+    def plug(self, domid: int) -> None:
+        bridge, vif = self._netlink.link(self._bridge), self._netlink.link(vif_of(domid))
+        if bridge is None or vif is None:
+            raise OSError(19, f"there is no bridge {self._bridge}")
+        self._netlink.plug(vif.ifindex, bridge.ifindex, OPEN_PORT)
+
+    def unplug(self, domid: int) -> None:
+        """Nothing is kept of a port that goes."""
+
+
 class Program:
     def __init__(self, order: dict[str, Any]) -> None:
         self.spec = order["spec"]
-        self.netlink = Netlink()
         bridge = order.get("bridge", "xenbr0")
         self.traces = Traces()
         self.events: asyncio.Queue[DomainEvent] = asyncio.Queue()
         self.domains: dict[int, Domain] = {}
 
-        def plug(ifindex: int) -> None:
-            found = self.netlink.link(bridge)
-            if found is None:
-                raise OSError(19, f"there is no bridge {bridge}")
-            self.netlink.plug(ifindex, found.ifindex, OPEN_PORT)
-
         self.instance = order.get("instance", "hil")
-        self.driver = XenDriver(self.instance, self.events.put_nowait, plug, self.traces)
+        self.driver = XenDriver(self.instance, self.events.put_nowait, Ports(bridge), self.traces)
 
     async def step(self, step: list[Any]) -> Any:
         began = time.monotonic()
