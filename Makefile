@@ -34,7 +34,7 @@ install = missing=""; for package in $(1); do \
 	        apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
-.PHONY: setup compiled demo test hil check soak bench bench-xenstore bench-shfs bench-imports plots clean
+.PHONY: setup compiled demo test hil check soak bench bench-xenstore bench-shfs bench-imports bench-xen plots clean
 
 setup: $(VENV)/ready
 
@@ -106,6 +106,13 @@ bench-shfs: $(VENV)/ready
 bench-imports: $(VENV)/ready-to-test
 	@$(call install,$(BOARD_PACKAGES))
 	@$(BIN)/python -m tests.bench imports
+
+# Domains built on real Xen by our driver beside xl, on emulated boards: armv7 and x86. ROUNDS=1 is quick;
+# BOARDS=qemu-virt-arm64 is another. Pictures in plots/.
+bench-xen: $(VENV)/ready
+	@$(call install,$(BOARD_PACKAGES))
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,plots]'
+	@$(BIN)/python -m tests.bench xen
 
 # Pictures of summon latency, in plots/.
 plots: setup

@@ -46,12 +46,14 @@ _INTERFACE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,14}")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """`memory` in bytes. `emulation` is QEMU's `-M`, and empty for a real board."""
+    """`memory` in bytes. `emulation` is QEMU's `-M`, and empty for a real board. A `counted` one is emulated with a
+    clock that counts instructions: how busy this machine is does not show there."""
 
     cpu: str
     cpus: int
     memory: int
     emulation: str
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ class XenDriver:
         except StoreUnreachable as error:
             self._xen.close()
             raise HostError(error.message, hint="is xenstored running? (systemctl status xenstored)") from None
-        self._arrivals = Arrivals(self._netlink)
+        self._arrivals = Arrivals()
         self._builder = XenBuilder(self._instance, store, self._arrivals, self._ports)
         try:
             releases = await self._join(store)

@@ -1,12 +1,16 @@
 """Building and ending domains of Xen as a graph: what needs nothing of each other is done at the same time.
 
-    shell -> { kernel, memory, load   in a thread
-             | keys                   in one transaction
+    shell -> { keys                   all requests at once
+             | kernel, memory, load   in a thread
              } -> introduce -> unpause
              keys -> vif              netback makes the interface, which is plugged in here; at the latest the guest's
                                       driver waits for that
 
 Each is a span of the domain's trace. Ending: Xen's part in a thread, the keys meanwhile.
+
+The keys are no transaction: that would make the store do more (`make bench-xen`), and nobody looks at a domain's nodes
+before it is introduced, but netback, which waits for the last of them. Who finds an unfinished domain ends it by its
+uuid.
 """
 
 import asyncio
@@ -70,7 +74,6 @@ class XenBuilder:
         """Replaced by the owner when the connection was lost."""
         self._arrivals = arrivals
         self._ports = ports
-        self._one_writer = asyncio.Lock()
         self._handles = Handles()
         self._threads = ThreadPoolExecutor(THREADS, "xen")
 
@@ -89,8 +92,8 @@ class XenBuilder:
         shell = None
         try:
             with trace.span("shell"):
-                mark = mark_of(self._instance)
-                shell = await self._made(self.xen(lambda xen: make_shell(xen, spec, kind, mark)))
+                # A few hypercalls, shorter than it takes to hand them to a thread.
+                shell = make_shell(self._handles.mine(), spec, kind, mark_of(self._instance))
             await self._furnish(shell, spec, trace, run=run)
         except BaseException as error:
             if shell is not None:
@@ -144,7 +147,7 @@ class XenBuilder:
                     await self.store.introduce(shell.number, frames.store.frame, frames.store.port)
             if run:
                 with trace.span("unpause"):
-                    await self.xen(lambda xen: xen.call("xc_domain_unpause", shell.number))
+                    self._handles.mine().call("xc_domain_unpause", shell.number)
 
         async def wire() -> None:
             await asyncio.shield(entering)
@@ -152,20 +155,20 @@ class XenBuilder:
                 with trace.span("vif"):
                     await self._wire(shell.number)
 
-        filling = asyncio.ensure_future(self.xen(filled))
+        # The requests go out first: the store and netback work on them while Xen makes the memory.
         entering = asyncio.ensure_future(enter())
+        filling = asyncio.ensure_future(self.xen(filled))
         await _both(start(), wire())
 
     async def _write(self, nodes: list[Node]) -> None:
-        pipeline = self.store.pipeline()
+        requests = []
         for node in nodes:
-            pipeline.write(node.path, node.value)
+            requests.append(request.write(node.path, node.value))
             if node.perms:
-                pipeline.set_perms(node.path, node.perms)
-        # Two of ours at a time make nodes beside each other, which C xenstored takes for a conflict: one of them would
-        # have to begin anew.
-        async with self._one_writer, asyncio.timeout(STORE_PATIENCE):
-            await pipeline.commit()
+                requests.append(request.set_perms(node.path, node.perms))
+        async with asyncio.timeout(STORE_PATIENCE):
+            for asked, answer in zip(requests, await self.store.answers(requests), strict=True):
+                asked.result(answer)
 
     async def _attached(self, number: int, uuid: str) -> None:
         """Wait until the console of a domain that was introduced has its terminal, or there will be none."""
@@ -197,7 +200,6 @@ class XenBuilder:
                 f"{name} cannot be plugged into the bridge: {error.strerror}",
                 hint="is the bridge still there? (ip -br link)",
             ) from None
-        await self.store.write(f"{backend_of(number)}/hotplug-status", b"connected")
 
     async def _destroy(self, number: int, uuid: str) -> None:
         def destroy(xen: Xen) -> bool:
@@ -223,17 +225,6 @@ class XenBuilder:
         await self.store.answers([request.rm(path) for path in ends(number)])
         with suppress(TimeoutError):
             await self._arrivals.gone(vif_of(number), VIF_PATIENCE)
-
-    async def _made(self, making: Awaitable[Shell]) -> Shell:
-        """The shell; when the caller is cancelled, it is made nevertheless, and ended."""
-        task = asyncio.ensure_future(making)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            await asyncio.wait((task,))
-            if task.exception() is None:
-                await self.end(task.result().number, task.result().uuid)
-            raise
 
     async def _finished(self, work: Awaitable[T]) -> T:
         """The result of work that goes on when its caller is cancelled: then wait for it all the same."""

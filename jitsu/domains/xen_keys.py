@@ -164,9 +164,12 @@ def _vif(number: int, mac: str) -> list[Node]:
         Node(f"{back}/frontend", front.encode()),
         Node(f"{back}/frontend-id", b"%d" % number),
         Node(f"{back}/online", b"1"),
-        Node(f"{back}/state", INITIALISING),
         Node(f"{back}/handle", b"0"),
         Node(f"{back}/mac", mac.encode()),
         # netback does not begin without it, and nobody runs it: udev's rules for Xen are libxl's own affair.
         Node(f"{back}/script", b""),
+        # netback may connect at once: the interface is plugged in before any guest can have booted, and opened later.
+        Node(f"{back}/hotplug-status", b"connected"),
+        # By this one netback begins.
+        Node(f"{back}/state", INITIALISING),
     ]

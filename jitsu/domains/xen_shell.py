@@ -112,8 +112,6 @@ def make_shell(xen: Xen, spec: DomainSpec, kind: Kind, mark: bytes) -> Shell:
         xen.call("xc_domain_setmaxmem", number, spec.memory // 1024 + SLACK_KIB)
         store = xen.call("xc_evtchn_alloc_unbound", number, 0)
         console = xen.call("xc_evtchn_alloc_unbound", number, 0)
-        pages = 256 * spec.vcpus + spec.memory // MIB + (128 if kind is Kind.ARM else 0)
-        xen.call("xc_set_paging_mempool_size", number, pages * PAGE)
     except DomainError:
         xen.call("xc_domain_destroy", number)
         raise
@@ -153,6 +151,10 @@ def _filled(xen: Xen, image: Any, shell: Shell, spec: DomainSpec, stage: Stage) 
     if tree is not None:
         xen.call("xc_hvm_param_set", shell.number, _CALLBACK_IRQ, _CALLBACK_PPI)
     with stage("memory"):
+        # A page for each MiB is twice what its page tables take. On ARM nothing else is paid from it but tables for
+        # what the guest maps of others; the 256 for each processor, which libxl reserves there too, are x86's.
+        pages = mib + (128 if shell.kind is Kind.ARM else 256 * spec.vcpus)
+        xen.call("xc_set_paging_mempool_size", shell.number, pages * PAGE)
         xen.image_call("xc_dom_mem_init", image, mib)
         xen.image_call("xc_dom_boot_mem_init", image)
     if tree is not None:

@@ -5,9 +5,8 @@ import socket
 import struct
 from contextlib import suppress
 
-from jitsu.network.netlink import Link, Netlink
-
-_RTMGRP_LINK = 1
+_SOL_NETLINK, _ADD_MEMBERSHIP, _DROP_MEMBERSHIP = 270, 1, 2
+_RTNLGRP_LINK = 1
 _RTM_NEWLINK, _RTM_DELLINK = 16, 17
 _IFLA_IFNAME = 3
 _HEADER = struct.Struct("=IHHII")
@@ -18,11 +17,10 @@ _ATTRIBUTE = struct.Struct("=HH")
 class Arrivals:
     """Waits for interfaces of the network namespace in which it was made, in the running event loop."""
 
-    def __init__(self, netlink: Netlink) -> None:
-        self._netlink = netlink
+    def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
         self._socket.setblocking(False)
-        self._socket.bind((0, _RTMGRP_LINK))
+        self._socket.bind((0, 0))
         self._waiting: dict[tuple[str, bool], list[asyncio.Future[None]]] = {}
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._readable)
@@ -31,28 +29,42 @@ class Arrivals:
         self._loop.remove_reader(self._socket)
         self._socket.close()
 
-    async def come(self, name: str, within: float) -> Link:
-        """The interface of that name, once it is there. Raises TimeoutError, and OSError as `Netlink` does."""
+    async def come(self, name: str, within: float) -> None:
+        """Wait until there is an interface of that name. Raises TimeoutError."""
         async with asyncio.timeout(within):
-            while True:
-                news = self._news(name, there=True)
-                if (link := self._netlink.link(name)) is not None:
-                    return link
-                await news
+            await self._until((name, True))
 
     async def gone(self, name: str, within: float) -> None:
-        """Wait until there is no interface of that name. Raises TimeoutError, and OSError as `Netlink` does."""
+        """Wait until there is no interface of that name. Raises TimeoutError."""
         async with asyncio.timeout(within):
-            while True:
-                news = self._news(name, there=False)
-                if self._netlink.link(name) is None:
+            await self._until((name, False))
+
+    async def _until(self, key: tuple[str, bool]) -> None:
+        name, wanted = key
+        while True:
+            news = self._expect(key)
+            try:
+                if _is_there(name) is wanted:
                     return
                 await news
+            finally:
+                self._forget(key, news)
 
-    def _news(self, name: str, *, there: bool) -> "asyncio.Future[None]":
-        future: asyncio.Future[None] = self._loop.create_future()
-        self._waiting.setdefault((name, there), []).append(future)
-        return future
+    def _expect(self, key: tuple[str, bool]) -> "asyncio.Future[None]":
+        if not self._waiting:
+            # Every change of every interface is told: a domain's is changed half a dozen times when it is plugged in.
+            self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _RTNLGRP_LINK)
+        news: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.setdefault(key, []).append(news)
+        return news
+
+    def _forget(self, key: tuple[str, bool], news: "asyncio.Future[None]") -> None:
+        waiting = self._waiting[key]
+        waiting.remove(news)
+        if not waiting:
+            del self._waiting[key]
+        if not self._waiting:
+            self._socket.setsockopt(_SOL_NETLINK, _DROP_MEMBERSHIP, _RTNLGRP_LINK)
 
     def _readable(self) -> None:
         try:
@@ -61,7 +73,7 @@ class Arrivals:
             return
         except OSError:
             # ENOBUFS: more happened than there was room for. Everybody looks anew.
-            for key in list(self._waiting):
+            for key in self._waiting:
                 self._tell(key)
             return
         while len(data) >= _HEADER.size:
@@ -73,9 +85,17 @@ class Arrivals:
             data = data[(length + 3) & ~3 :]
 
     def _tell(self, key: tuple[str, bool]) -> None:
-        for future in self._waiting.pop(key, ()):
+        for future in self._waiting.get(key, ()):
             if not future.done():
                 future.set_result(None)
+
+
+def _is_there(name: str) -> bool:
+    try:
+        socket.if_nametoindex(name)
+    except OSError:
+        return False
+    return True
 
 
 def _name(attributes: bytes) -> str:

@@ -1,13 +1,14 @@
 """`make bench`: every measurement, or those named on the command line.
 
-`plots` (`make plots`), `xenstore` (`make bench-xenstore`), `shfs` (`make bench-shfs`) and `imports` (`make
-bench-imports`) take long, and are run only if they are named; so is `xenstore-state`, a part of `xenstore`.
+`plots` (`make plots`), `xenstore` (`make bench-xenstore`), `shfs` (`make bench-shfs`), `imports` (`make
+bench-imports`) and `xen` (`make bench-xen`) take long, and are run only if they are named; so is `xenstore-state`, a
+part of `xenstore`.
 """
 
 import sys
 
 from jitsu.network.namespace import unshare_network
-from tests.bench import cold, dns, imports, plots, shfs, sleepers, through_libvirt, warm, xenstore, xenstore_state
+from tests.bench import cold, dns, imports, plots, shfs, sleepers, through_libvirt, warm, xen, xenstore, xenstore_state
 
 MEASUREMENTS = {
     "cold": cold.measure,
@@ -20,6 +21,7 @@ NAMED_ONLY = {
     "imports": imports.measure,
     "plots": plots.draw,
     "shfs": shfs.measure,
+    "xen": xen.measure,
     "xenstore": xenstore.measure,
     "xenstore-state": xenstore_state.measure,
 }

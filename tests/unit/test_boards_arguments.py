@@ -1,5 +1,6 @@
 """QEMU's command line for emulated boards."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -47,6 +48,14 @@ def test_an_x86_board_is_loaded_by_multiboot() -> None:
         "dom0_mem=768M,max:768M dom0_max_vcpus=1 console=com1 com1=115200,8n1"
     )
     assert "virtio-net-pci,netdev=wire,mac=52:54:00:00:00:01,romfile=" in vector
+
+
+def test_a_counted_board_has_another_clock_and_nothing_else_changes() -> None:
+    board = read("qemu-virt-armv7")
+    counted = replace(board, machine=replace(board.machine, counted=True))
+    vector = qemu_arguments("qemu", counted, PARTS, "oxenstored", "52:54:00:00:00:01", restored=False)
+
+    assert vector == [*arguments("qemu-virt-armv7"), "-icount", "shift=1,sleep=on"]
 
 
 @pytest.mark.parametrize("name", ["qemu-virt-armv7", "qemu-virt-arm64", "qemu-xen-x86"])

@@ -62,6 +62,13 @@ def test_the_machine_that_xen_makes() -> None:
     assert root["cpus"]["cpu@0"]["compatible"] == b"arm,cortex-a15\0"
 
 
+def test_each_guest_has_its_own_seed_and_all_else_is_the_same() -> None:
+    first, second = (device_tree(replace(MACHINE, seed=bytes([seed]) * 128)) for seed in (0, 255))
+    assert parsed(first)["chosen"]["rng-seed"] == bytes(128)
+    assert parsed(second)["chosen"]["rng-seed"] == b"\xff" * 128
+    assert first == second.replace(b"\xff" * 128, bytes(128))
+
+
 def test_processors_and_their_width() -> None:
     root = parsed(device_tree(replace(MACHINE, vcpus=3, wide=True, gic=3)))
     processors = {name: node for name, node in root["cpus"].items() if name.startswith("cpu@")}

@@ -50,6 +50,12 @@ def test_both_ends_of_the_interface_name_each_other() -> None:
     assert f"{back}/script" in values
 
 
+def test_netback_begins_when_all_else_is_there() -> None:
+    """It looks at each node that is written, and begins with a domain whose backend has a state."""
+    nodes = domain_nodes(7, IDENTITY, RING, mac="00:16:3e:00:00:01", config=[("ip", "10.0.9.2/24")])
+    assert nodes[-1].path == "/local/domain/0/backend/vif/7/0/state"
+
+
 def test_all_of_them_are_removed() -> None:
     nodes = domain_nodes(7, IDENTITY, RING, mac="00:16:3e:00:00:01", config=[("ip", "10.0.9.2/24")])
     for node in nodes:
