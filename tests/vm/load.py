@@ -64,17 +64,20 @@ class Load:
                     self.errors.append(f"{name} by {'dns' if by_dns else 'syn'} over IPv{version}: {error!r}")
 
     def _visit(self, name: str, by_dns: bool, version: int) -> None:
-        if by_dns:
-            visit = self.client.by_name(f"{name}.{ZONE}", kind="A" if version == 4 else "AAAA")
-        else:
-            visit = self.client.by_address(address_of(self.stage, name, version))
-        trace: TraceRecord = self.stage.ask("trace", service=name, last=1)[0]
-        assert trace["cause"] == ("dns" if by_dns else "syn")
-        self.visits.append((visit, trace))
-        if self.leave is None:
-            self.stage.ask("stop", service=name)
-        else:
-            self.leave(name)
+        try:
+            if by_dns:
+                visit = self.client.by_name(f"{name}.{ZONE}", kind="A" if version == 4 else "AAAA")
+            else:
+                visit = self.client.by_address(address_of(self.stage, name, version))
+            trace: TraceRecord = self.stage.ask("trace", service=name, last=1)[0]
+            assert trace["cause"] == ("dns" if by_dns else "syn")
+            self.visits.append((visit, trace))
+        finally:
+            # Also after a failure: the next visitor is to find nobody awake, or it would fail as well.
+            if self.leave is None:
+                self.stage.ask("stop", service=name)
+            else:
+                self.leave(name)
 
 
 def load_until_killed(stage: Stage, counter: SynCounter, seeded: random.Random, names: Sequence[str]) -> None:

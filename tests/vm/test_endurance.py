@@ -82,8 +82,9 @@ def test_guests_killed_at_any_instant_cost_their_own_visitor_at_most(
                 alive = monitors(stage)
                 with suppress(ProcessLookupError):
                     if alive:
-                        os.kill(int(seeded.choice(alive)), signal.SIGKILL)
-                        killed.append(alive[0])
+                        victim = seeded.choice(alive)
+                        os.kill(int(victim), signal.SIGKILL)
+                        killed.append(victim)
 
         killer = threading.Thread(target=kill_on)
         killer.start()
