@@ -7,8 +7,8 @@ import pytest
 
 from boards.definition import read
 from boards.snapshots import restored
+from tests.hil.dom0 import MAC, Dom0
 from tests.hil.our_store import BOARD, OurStore, await_truth
-from tests.hil.test_xen_build import MAC, Dom0
 
 pytestmark = [pytest.mark.timeout(1800), pytest.mark.soak]
 
