@@ -154,6 +154,9 @@ class Driver(Protocol):
         With `patience` the guest is asked first, and has so many seconds to shut down.
         """
 
+    def is_ending(self, domid: int) -> bool:
+        """Has a domain ended by itself, which is told as soon as nothing of it is left? Raises nothing."""
+
     def usage(self, domid: int) -> Usage | None:
         """What a domain of ours took, its monitor included; None when it is gone. Raises nothing."""
 

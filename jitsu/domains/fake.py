@@ -52,7 +52,8 @@ class FakeDriver:
     """Implements `Driver` and `Saver` in memory, on the running event loop's clock.
 
     `behaviours` says by service what its domains do; other services are ready at once. `survivors` are domains that
-    an earlier daemon left: `adopt` takes them over. `running`, `paused` and `blanks` are the domids that are there.
+    an earlier daemon left: `adopt` takes them over. `running`, `paused` and `blanks` are the domids that are there,
+    `ending` those of which the end is still to be told.
     """
 
     listener: Listener
@@ -62,6 +63,7 @@ class FakeDriver:
     running: dict[int, Domain] = field(default_factory=dict)
     paused: dict[int, Domain] = field(default_factory=dict)
     blanks: dict[int, Domain] = field(default_factory=dict)
+    ending: set[int] = field(default_factory=set)
     states: set[str] = field(default_factory=set)
     """The services of which there is a saved state."""
     unrestorable: set[str] = field(default_factory=set)
@@ -75,6 +77,9 @@ class FakeDriver:
 
     def is_taken(self, domid: int) -> bool:
         return False
+
+    def is_ending(self, domid: int) -> bool:
+        return domid in self.ending
 
     def usage(self, domid: int) -> Usage | None:
         return None

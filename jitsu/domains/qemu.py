@@ -222,6 +222,10 @@ class QemuDriver:
             return Ending.SHUT_DOWN
         return Ending.KILLED if await process.destroy() is signal.SIGKILL else Ending.ENDED
 
+    def is_ending(self, domid: int) -> bool:
+        process = self._processes.get(domid)
+        return process is not None and process.is_ending
+
     def usage(self, domid: int) -> Usage | None:
         process = self._processes.get(domid)
         return usage_of(process.domain.handle) if process is not None else None

@@ -287,6 +287,11 @@ class QemuProcess:
             hint=f"see what it waits for: cat /proc/{self.domain.handle}/stack",
         )
 
+    @property
+    def is_ending(self) -> bool:
+        """Has it ended, which is told in a moment?"""
+        return self._burial is not None
+
     async def ended(self, within: float) -> bool:
         """Wait up to `within` seconds for the process to be gone, with all that was its own. Is it?"""
         with suppress(TimeoutError):

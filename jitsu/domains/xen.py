@@ -91,6 +91,7 @@ class XenDriver:
         self._path = store
         self._machine = os.uname().machine
         self._guests: dict[int, _Guest] = {}
+        self._ending: set[int] = set()
         self._ready = ReadyWatches()
         self._consoles = XenConsoles(runtime_dir, consoles)
         try:
@@ -164,6 +165,9 @@ class XenDriver:
             await self._consoles.last_words(guest.number, guest.domain.service)
         await self._finish(guest, SHUT_DOWN if asked else DISMISSED)
         return Ending.SHUT_DOWN if asked else Ending.ENDED
+
+    def is_ending(self, domid: int) -> bool:
+        return domid in self._ending
 
     def usage(self, domid: int) -> Usage | None:
         guest = self._guests.get(domid)
@@ -344,16 +348,22 @@ class XenDriver:
         if guest.dismissed or self._guests.get(guest.domain.domid) is not guest:
             return
         guest.dismissed = True
+        self._ending.add(guest.number)
         good = now is not None and now.state is State.SHUT_DOWN
         why = now.why if now is not None and now.why else "destroyed, and not by jitsu"
         try:
             self._ports.unplug(guest.number)
             await self._consoles.last_words(guest.number, guest.domain.service)
+            if self._guests.get(guest.number) is not guest:
+                # Somebody has ended it meanwhile, and knows.
+                return
             await self._finish(guest, why)
         except (JitsuError, OSError) as error:
             log.error(
                 "domain %d (%s) ended, and something of it is left: %s", guest.number, guest.domain.service, error
             )
+        finally:
+            self._ending.discard(guest.number)
         self._listener(DomainEvent(Happening.EXITED if good else Happening.CRASHED, guest.domain, why))
 
     # Adoption.

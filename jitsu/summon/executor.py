@@ -61,6 +61,7 @@ class Executor:
         self._settings = settings
         self._spare = {settings.half(version).probe.packed for version in (4, 6)}
         self._network = network
+        self._driver = driver
         self._doorman = doorman
         self.boot_limit = boot_limit
         """Seconds in which a guest must be ready."""
@@ -234,15 +235,15 @@ class Executor:
     def reach_again(self, tenant: Tenant, holding: Holding) -> None:
         """There is no gate to a guest that serves: somebody removed the entry, or the port with it.
 
-        An entry is made again. A port goes with its monitor as well, which is told in a moment: only one that is
-        missing for two looks was taken from a guest that lives, and such a guest nobody can reach.
+        An entry is made again. A port goes with its guest as well, which is told when the guest is all gone: only one
+        that is missing for two looks was taken from a guest that lives, and such a guest nobody can reach.
         """
         try:
             if holding.port is not None:
                 self._network.open_gate(tenant.service.mac, holding.port)
             holding.unreachable = False
         except OSError as error:
-            if holding.unreachable:
+            if holding.unreachable and not self._driver.is_ending(holding.domid):
                 reason = f"its port was taken away: {error}"
                 log.warning("%s: %s", tenant.name, reason)
                 self._step(tenant, machine.Lost(reason))

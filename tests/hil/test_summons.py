@@ -88,6 +88,7 @@ def test_a_guest_that_crashes_is_removed_and_comes_back(serving: ServingBoard, b
     assert (crashed["outcome"], back["outcome"], back["cause"]) == ("serving", "serving", "syn")
     assert crashed["domid"] != back["domid"]
     assert [event["detail"] for event in serving.ask("events") if event["event"] == "crashed"] == ["crashed"]
+    assert f"--- domain {crashed['domid']} ended: crashed ---" in serving.board.check("jitsu", "logs", "www")
     serving.asleep("www")
     serving.nothing_is_left(before)
 

@@ -1,6 +1,7 @@
 """Guests that end by themselves: how often, how long the pauses are, who is let in meanwhile, and that a stop wins."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from jitsu.config import Restart
 from jitsu.domains.driver import Happening
 from jitsu.domains.fake import Behaviour
 from jitsu.errors import DomainError
+from jitsu.summon import summoner as summoning
 from jitsu.summon.machine import (
     Action,
     Asked,
@@ -298,6 +300,24 @@ class TestBox:
 
         assert box.launches() == [1, 2]
         assert box.trace()["cause"] == "restart"
+
+    async def test_one_that_is_still_being_removed_has_crashed_and_was_not_cut_off(
+        self, box: Box, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On Xen its port goes first, and then its last words are waited for."""
+        monkeypatch.setattr(summoning, "IDLE_TICK", 0)
+        await box.serve()
+        box.driver.ending.add(1)
+        box.network.gates.clear()
+        box.network.locked = OSError(errno.EOPNOTSUPP, "Operation not supported")
+        watching = asyncio.create_task(box.summoner.watch_idleness())
+        await settled()
+        watching.cancel()
+        state = box.state()
+        await self.crashes(box)
+
+        row = box.summoner.tenant("hello").row()
+        assert (state, row["crashes"], row["last"]) == ("serving", 1, "it reset itself")
 
     async def test_while_it_pauses_a_packet_brings_it_back_at_once(self, box: Box) -> None:
         _set(box, restart=Restart("always"), backoff=100.0)
