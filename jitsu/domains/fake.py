@@ -53,7 +53,7 @@ class FakeDriver:
 
     `behaviours` says by service what its domains do; other services are ready at once. `survivors` are domains that
     an earlier daemon left: `adopt` takes them over. `running`, `paused` and `blanks` are the domids that are there,
-    `ending` those of which the end is still to be told.
+    `ending` those of which the end is still to be told, `taken` those that somebody else has.
     """
 
     listener: Listener
@@ -64,6 +64,7 @@ class FakeDriver:
     paused: dict[int, Domain] = field(default_factory=dict)
     blanks: dict[int, Domain] = field(default_factory=dict)
     ending: set[int] = field(default_factory=set)
+    taken: set[int] = field(default_factory=set)
     states: set[str] = field(default_factory=set)
     """The services of which there is a saved state."""
     unrestorable: set[str] = field(default_factory=set)
@@ -76,7 +77,7 @@ class FakeDriver:
         return Capabilities(name="fake", accelerator="none", pause=True, snapshot=True)
 
     def is_taken(self, domid: int) -> bool:
-        return False
+        return domid in self.taken
 
     def is_ending(self, domid: int) -> bool:
         return domid in self.ending

@@ -26,7 +26,6 @@ from jitsu.domains.xen_keys import HOMES, Identity, identity_of, places, resting
 from jitsu.domains.xen_shell import Seen, State, everything, exists, kind_of, look, mark_of
 from jitsu.errors import DomainError, HostError, JitsuError
 from jitsu.network.arrivals import Arrivals
-from jitsu.network.netlink import Netlink
 from jitsu.trace import Trace, Traces
 from jitsu.xenstore import request
 from jitsu.xenstore.client import StoreClient
@@ -98,7 +97,6 @@ class XenDriver:
             runtime_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise HostError(f"directory {runtime_dir}: {error.strerror or error}") from None
-        self._netlink = Netlink()
         self._listening: asyncio.Task[None] | None = None
         self._reports: set[asyncio.Task[None]] = set()
 
@@ -218,7 +216,6 @@ class XenDriver:
         self._builder.close()
         self._xen.close()
         self._arrivals.close()
-        self._netlink.close()
         await self._store.close()
 
     @property

@@ -107,6 +107,30 @@ def test_traffic_falls_back_to_the_sentinel_when_the_port_dies(wire: Wire) -> No
     wire.guest = wire.network.open_taps(2)[0]
 
 
+def test_a_port_that_is_unplugged_takes_its_gate_along(wire: Wire) -> None:
+    """As on Xen, where a dead guest's interface stays."""
+    wire.network.open_gate(GUEST, wire.port)
+    wire.network.unplug(1)
+    assert wire.network.gate_unused(GUEST, wire.port) is None
+    wire.from_client(3)
+    assert (_numbers(wire.sentinel), _numbers(wire.guest)) == ([3], [])
+    with pytest.raises(OSError, match="not supported"):
+        wire.network.open_gate(GUEST, wire.port)
+    # Neither one that is unplugged already nor one that is gone is an error.
+    wire.network.unplug(1)
+    wire.network.unplug(99)
+
+
+async def test_on_xen_a_port_is_the_interface_that_netback_made() -> None:
+    network = HostNetwork(BridgeSettings("jt0", IPv4Interface("10.9.0.1/24"), "gate-test"), vifs=True)
+    sentinel, vif = await network.start(), open_tap("vif7.0")
+    assert network.open_taps(7) == []
+    assert network.plug(7).name == "vif7.0"
+    os.close(vif)
+    os.close(sentinel)
+    await network.stop()
+
+
 def test_the_kernel_tells_how_long_the_gate_is_unused(wire: Wire) -> None:
     wire.network.open_gate(GUEST, wire.port)
     time.sleep(0.3)

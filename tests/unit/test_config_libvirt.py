@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from jitsu.daemon.drivers import machines_store
 from jitsu.errors import ConfigError
 from tests.unit.golden import expect_golden
 from tests.unit.test_config import SMALLEST, complaint, configuration
 
+XEN = '[daemon]\ndriver = "xen"\n'
 LIBVIRT = '[daemon]\ndriver = "libvirt"\n'
 
 BROKEN = {
@@ -33,6 +35,14 @@ def test_what_is_wrong_is_told(tmp_path: Path, case: str) -> None:
 def test_jitsu_starts_qemu_itself_unless_it_is_told(tmp_path: Path) -> None:
     config = configuration(tmp_path, SMALLEST)
     assert (config.daemon.driver, config.libvirt.uri) == ("qemu", "qemu:///system")
+
+
+def test_the_xenstore_is_the_machines_where_xen_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XENSTORED_PATH", "/run/machine/socket")
+    chosen = '[xenstore]\nsocket = "/run/other/socket"\n'
+    assert machines_store(configuration(tmp_path, SMALLEST)) is None
+    assert machines_store(configuration(tmp_path, XEN + SMALLEST)) == Path("/run/machine/socket")
+    assert machines_store(configuration(tmp_path, XEN + chosen + SMALLEST)) == Path("/run/other/socket")
 
 
 @pytest.mark.parametrize("uri", ["qemu:///system", "qemu:///session", "qemu+unix:///system?socket=/run/edge/libvirt"])

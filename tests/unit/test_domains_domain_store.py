@@ -121,6 +121,22 @@ async def test_of_several_domains_the_last_is_the_services_but_never_a_template(
     await until_nodes(process.path, all_of(stands(spec(8), "template")), *ROOTS)
 
 
+async def test_where_the_driver_has_the_homes_only_what_is_ours_is_written(process: StoreProcess) -> None:
+    """As on Xen: the driver writes /local/domain, and introduces."""
+    store = DomainStore(homes=False)
+    store.adopted()
+    ours = {path: value for path, value in stands(spec()).items() if path.startswith("/jitsu")}
+    async with kept(process, store) as client:
+        await client.write("/local/domain/7/name", b"the driver's")
+        drivers = below("/local/domain/7", {"name": "the driver's"})
+        store.began(spec())
+        await until_nodes(process.path, all_of(ours, drivers, www=7), *ROOTS)
+        await store.settled(10)
+        assert not await client.is_introduced(7)
+        store.ended(7)
+        await until_nodes(process.path, EMPTY | drivers, *ROOTS)
+
+
 async def test_nobody_waits_for_a_store_and_whichever_comes_gets_all_of_it(process: StoreProcess) -> None:
     store = DomainStore()
     store.adopted()
