@@ -10,6 +10,7 @@ struct e820entry {
     uint32_t type;
     ...;
 };
+int xc_domain_set_memmap_limit(xc_interface *, uint32_t domid, unsigned long kib);
 int xc_domain_set_memory_map(xc_interface *, uint32_t domid, struct e820entry *, uint32_t count);
 
 void set_e820(struct xc_dom_image *, struct e820entry *, unsigned int count);

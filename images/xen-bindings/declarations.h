@@ -67,8 +67,14 @@ struct xc_dom_module {
     struct xc_dom_seg seg;
     ...;
 };
+struct xc_hvm_firmware_module {
+    uint8_t *data;
+    uint32_t length;
+    uint64_t guest_addr_out;
+};
 struct xc_dom_image {
     struct xc_dom_module modules[...];
+    struct xc_hvm_firmware_module acpi_modules[...];
     xen_pfn_t console_pfn;
     xen_pfn_t xenstore_pfn;
     unsigned long flags;
@@ -87,6 +93,7 @@ struct xc_dom_image {
     unsigned int max_vcpus;
     ...;
 };
+#define XC_DOM_PV_CONTAINER ...
 #define XC_DOM_HVM_CONTAINER ...
 
 struct xc_dom_image *xc_dom_allocate(xc_interface *, const char *cmdline, const char *features);
@@ -102,3 +109,4 @@ int xc_dom_boot_mem_init(struct xc_dom_image *);
 int xc_dom_build_image(struct xc_dom_image *);
 int xc_dom_boot_image(struct xc_dom_image *);
 int xc_dom_gnttab_init(struct xc_dom_image *);
+xen_pfn_t xc_dom_p2m(struct xc_dom_image *, xen_pfn_t page);

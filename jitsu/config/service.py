@@ -16,7 +16,7 @@ from jitsu.config.wake import Trigger, read_trigger
 
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 _NO_MAC = "00:00:00:00:00:00"
-_MACHINES = ("microvm", "q35")
+_MACHINES = ("microvm", "q35", "pvh", "pv")
 _READY = ("told", "store", "probe")
 _MODES = ("cold", "snapshot", "paused", "running")
 _FILES = ("kernel", "initrd")

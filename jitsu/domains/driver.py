@@ -34,7 +34,7 @@ class DomainSpec:
     vcpus: int = 1
     initrd: Path | None = None
     machine: str = ""
-    """`microvm`, `q35`, or empty: chosen by the kernel's format."""
+    """`microvm`, `q35`, on Xen `pvh` or `pv`; or empty: chosen by the kernel's format."""
     tells_ready: bool = True
     """Whether the guest says `ready` itself. Without it the driver gives the domain no port to say so on."""
     fingerprint: str = ""

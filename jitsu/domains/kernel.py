@@ -1,6 +1,7 @@
 """Kernel images: which format a file is, and why a file is none.
 
 ELF with the PVH note   Xen's docs/misc/pvh.pandoc; the note is XEN_ELFNOTE_PHYS32_ENTRY of xen/public/elfnote.h
+ELF with a PV entry     XEN_ELFNOTE_ENTRY of the same; xen/common/libelf/libelf-dominfo.c says what else it wants
 vmlinux                 the same, and Linux's own notes beside it (include/linux/elfnote-lto.h, build-salt.h)
 bzImage                 Linux Documentation/arch/x86/boot.rst, "the real-mode kernel header"
 arm64 Image             Linux Documentation/arch/arm64/booting.rst
@@ -27,6 +28,8 @@ class KernelFormat(StrEnum):
     PVH_ELF = "x86 ELF with a PVH entry"
     VMLINUX = "x86 vmlinux with a PVH entry"
     """A PVH ELF too, but Linux: it wants a timer, a clock, and to be told where its virtio devices are."""
+    PV_ELF = "x86 ELF with a PV entry"
+    """For Xen alone, and without a PVH entry."""
     BZIMAGE = "x86 bzImage"
     ARM64_IMAGE = "arm64 Image"
     ARM_ZIMAGE = "ARM zImage"
@@ -35,14 +38,15 @@ class KernelFormat(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """A kernel image. `end` is the memory in bytes, from address 0, that it fills before it runs (its file size
-    where the format does not say)."""
+    where the format does not say). `pv`: it is an ELF that has Xen's PV entry, beside a PVH one or alone."""
 
     path: Path
     format: KernelFormat
     end: int
+    pv: bool = False
 
 
-XEN_ELFNOTE_PHYS32_ENTRY = 18
+XEN_ELFNOTE_ENTRY, XEN_ELFNOTE_PHYS32_ENTRY = 1, 18
 
 _ELF_MACHINES = {3: "i386", 8: "mips", 20: "ppc", 21: "ppc64", 22: "s390x", 40: "arm", 62: "x86_64", 183: "aarch64"}
 _ELF_MACHINES |= {243: "riscv", 258: "loongarch"}
@@ -120,7 +124,7 @@ def _recognise_elf(path: Path, head: bytes, file: BinaryIO) -> Kernel:
                 hint="build it for x86; ARM kernels are booted as arm64 Image or zImage, not as ELF",
             )
         end = 0
-        pvh = linux = False
+        pvh = pv = linux = False
         for kind, offset, physical, filled, occupied in _segments(head, file, wide):
             if kind == _PT_LOAD:
                 end = max(end, physical + occupied)
@@ -128,16 +132,19 @@ def _recognise_elf(path: Path, head: bytes, file: BinaryIO) -> Kernel:
                 file.seek(offset)
                 for owner, note in _notes(file.read(filled)):
                     pvh |= owner == b"Xen" and note == XEN_ELFNOTE_PHYS32_ENTRY
+                    pv |= owner == b"Xen" and note == XEN_ELFNOTE_ENTRY
                     linux |= owner == b"Linux"
     except (struct.error, IndexError, ValueError):
         # ValueError: an offset beyond what a file can have.
         raise DomainError(f"kernel {path}: is a truncated or damaged ELF", hint="build it again") from None
-    if not pvh:
+    if not pvh and not pv:
         raise DomainError(
             f"kernel {path}: is an ELF without a PVH note",
             hint="link a XEN_ELFNOTE_PHYS32_ENTRY note into a PT_NOTE segment (Linux: CONFIG_PVH=y)",
         )
-    return Kernel(path, KernelFormat.VMLINUX if linux else KernelFormat.PVH_ELF, end)
+    if not pvh:
+        return Kernel(path, KernelFormat.PV_ELF, end, pv)
+    return Kernel(path, KernelFormat.VMLINUX if linux else KernelFormat.PVH_ELF, end, pv)
 
 
 def _segments(head: bytes, file: BinaryIO, wide: bool) -> list[tuple[int, int, int, int, int]]:

@@ -92,11 +92,17 @@ def machine_for(spec: DomainSpec, kernel: Kernel) -> str:
             f"service {spec.service}: kernel {kernel.path} is an {kernel.format}, and this driver builds x86 domains",
             hint="build the guest for x86, or use an ARM board with the xen driver",
         )
+    if kernel.format is KernelFormat.PV_ELF:
+        raise DomainError(
+            f"service {spec.service}: kernel {kernel.path} is an {kernel.format}, which Xen alone can start",
+            hint="use the xen driver, or a kernel with a PVH entry (Linux: CONFIG_PVH=y)",
+        )
     if spec.machine == "q35" or (not spec.machine and kernel.format is KernelFormat.BZIMAGE):
         return Q35
     if spec.machine not in ("", "microvm"):
         raise DomainError(
-            f"service {spec.service}: no machine is called {spec.machine!r}", hint="say microvm, q35, or leave it out"
+            f"service {spec.service}: no machine is called {spec.machine!r}",
+            hint="say microvm, q35, or leave it out; pvh and pv are the xen driver's",
         )
     return MICROVM_BARE if kernel.format is KernelFormat.PVH_ELF else MICROVM_LINUX
 

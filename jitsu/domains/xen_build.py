@@ -2,7 +2,7 @@
 
     shell -> { keys                   all requests at once
              | kernel, memory, load   in a thread
-             } -> introduce -> unpause
+             } -> introduce -> unpause      a PV domain's console is where the load put it: one node more before that
              keys -> vif              netback makes the interface, which is plugged in here; at the latest the guest's
                                       driver waits for that
 
@@ -20,8 +20,22 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from jitsu.domains.driver import DomainSpec
+from jitsu.domains.guest_text import printable
 from jitsu.domains.xen_bindings import Handles, Xen
-from jitsu.domains.xen_keys import CONNECTED, Identity, Node, backend_of, domain_nodes, ends, tty_of, vif_of
+from jitsu.domains.xen_keys import (
+    CLOSED,
+    CLOSING,
+    CONNECTED,
+    Identity,
+    Node,
+    backend_of,
+    console_node,
+    domain_nodes,
+    ends,
+    refusal_of,
+    tty_of,
+    vif_of,
+)
 from jitsu.domains.xen_shell import MIB, Frames, Kind, Shell, fill, foretold, look, make_shell, mark_of
 from jitsu.errors import DomainError, HostError, JitsuError
 from jitsu.network.arrivals import Arrivals
@@ -29,13 +43,16 @@ from jitsu.trace import Trace
 from jitsu.xenstore import request
 from jitsu.xenstore.client import StoreClient
 from jitsu.xenstore.link import StoreUnreachable
-from jitsu.xenstore.wire import StoreError
+from jitsu.xenstore.wire import StoreError, Type
 
 THREADS = 4
 
 VIF_PATIENCE = 30.0
 """Seconds in which netback must have made an interface, and removed it. It takes milliseconds; a dom0 whose processor
 is busy elsewhere took ten seconds once."""
+
+REFUSAL_LOOK = 1.0
+"""Seconds without an interface after which it is looked whether netback has refused to make it."""
 
 END_PATIENCE = 10.0
 """Seconds in which a domain that was destroyed must be gone. It lives on as long as somebody maps pages of it."""
@@ -132,33 +149,53 @@ class XenBuilder:
             return fill(xen, shell, spec, trace.span)
 
         async def enter() -> None:
+            nodes = domain_nodes(
+                shell.number,
+                identity,
+                shell.console_port,
+                expected.console.frame if expected is not None else None,
+                pv=shell.kind is Kind.PV,
+                mac=spec.mac,
+                config=spec.config,
+            )
             with trace.span("keys"):
-                await self._write(
-                    domain_nodes(shell.number, identity, expected.console, mac=spec.mac, config=spec.config)
-                )
+                await self._write(nodes)
 
         async def start() -> None:
             frames = await filling
-            if frames != expected:
+            if expected is not None and frames != expected:
                 raise DomainError(f"the rings are at {frames}, and not at {expected}: this is another Xen than 4.17")
             await asyncio.shield(entering)
             with trace.span("introduce"):
                 async with asyncio.timeout(STORE_PATIENCE):
+                    if expected is None:
+                        await self.store.write(*console_node(shell.number, frames.console.frame)[:2])
                     await self.store.introduce(shell.number, frames.store.frame, frames.store.port)
             if run:
                 with trace.span("unpause"):
                     self._handles.mine().call("xc_domain_unpause", shell.number)
 
-        async def wire() -> None:
+        async def arrive() -> None:
             await asyncio.shield(entering)
             if spec.mac:
                 with trace.span("vif"):
-                    await self._wire(shell.number)
+                    await self._interface(shell.number)
+
+        async def wire() -> None:
+            await asyncio.shield(arriving)
+            if spec.mac:
+                with trace.span("plug"):
+                    self._plug(shell.number)
 
         # The requests go out first: the store and netback work on them while Xen makes the memory.
         entering = asyncio.ensure_future(enter())
         filling = asyncio.ensure_future(self.xen(filled))
-        await _both(start(), wire())
+        arriving = asyncio.ensure_future(arrive())
+        try:
+            await _both(start(), wire())
+        finally:
+            # Until then nodes cannot be removed for good: we would write them nevertheless, and so would netback.
+            await self._finished(asyncio.gather(entering, arriving, return_exceptions=True))
 
     async def _write(self, nodes: list[Node]) -> None:
         requests = []
@@ -184,22 +221,45 @@ class XenBuilder:
                             if await self.store.read(tty_of(number)):
                                 return
 
-    async def _wire(self, number: int) -> None:
-        """What a hotplug script does: netback's interface into the bridge, and say so."""
+    def _plug(self, number: int) -> None:
+        """What a hotplug script does: netback's interface into the bridge."""
+        try:
+            self._ports.plug(number)
+        except OSError as error:
+            raise DomainError(
+                f"{vif_of(number)} cannot be plugged into the bridge: {error.strerror}",
+                hint="is the bridge still there? (ip -br link)",
+            ) from None
+
+    async def _interface(self, number: int) -> None:
+        """Wait for netback's interface. Raises `DomainError` with netback's reason, if it gives one."""
         name = vif_of(number)
         try:
-            await self._arrivals.come(name, VIF_PATIENCE)
-            self._ports.plug(number)
+            async with asyncio.timeout(VIF_PATIENCE):
+                while True:
+                    with suppress(TimeoutError):
+                        await self._arrivals.come(name, REFUSAL_LOOK)
+                        return
+                    if said := await self._refusal(number):
+                        raise DomainError(
+                            f"{name}: dom0's kernel refuses to make it: {said}",
+                            hint="see what else it says of it: dmesg",
+                        )
         except TimeoutError:
             raise DomainError(
                 f"{name}: dom0's kernel made no such interface within {VIF_PATIENCE:g} s",
                 hint="is xen-netback loaded? (modprobe xen-netback)",
             ) from None
         except OSError as error:
-            raise DomainError(
-                f"{name} cannot be plugged into the bridge: {error.strerror}",
-                hint="is the bridge still there? (ip -br link)",
-            ) from None
+            raise DomainError(f"{name} cannot be looked for: {error.strerror}") from None
+
+    async def _refusal(self, number: int) -> str:
+        """Why netback has given up on this domain; empty if it has not. What an earlier one of that number left there
+        does not count."""
+        state, said = await self.store.answers(
+            [request.read(f"{backend_of(number)}/state"), request.read(refusal_of(number))]
+        )
+        return printable(said.payload) if said.type == Type.READ and state.payload in (CLOSING, CLOSED) else ""
 
     async def _destroy(self, number: int, uuid: str) -> None:
         def destroy(xen: Xen) -> bool:

@@ -11,7 +11,8 @@ ones say theirs.
         device/vif/0            the frontend: the guest's
         jitsu                   whose domain this is, for a daemon that finds it
     /local/domain/0/backend/vif/D/0
-    /libxl/D/type               pvh, as ARM's are too: else `xl console` looks for a device model's console
+    /local/domain/0/error/backend/vif/D/0/error     netback's, when it refuses
+    /libxl/D/type               pv or pvh, as ARM's are too: else `xl console` looks for a device model's console
 """
 
 import json
@@ -26,7 +27,10 @@ CONSOLE_LIMIT = 1 << 20
 
 BACKENDS = f"{HOMES}/0/backend/vif"
 
-INITIALISING, CONNECTED = b"1", b"4"
+REFUSALS = f"{HOMES}/0/error/backend/vif"
+"""What netback complains of (Linux's drivers/xen/xenbus/xenbus_client.c); nobody but us removes it."""
+
+INITIALISING, CONNECTED, CLOSING, CLOSED = b"1", b"4", b"5", b"6"
 """States of a device's two ends (xen/include/public/io/xenbus.h)."""
 
 
@@ -76,15 +80,17 @@ class Identity:
 def domain_nodes(
     number: int,
     identity: Identity,
-    console: Ring,
+    console_port: int,
+    console_frame: int | None,
     *,
+    pv: bool = False,
     mac: str = "",
     config: Iterable[tuple[str, str]] = (),
 ) -> list[Node]:
     """All nodes of Xen's domain `number`, in the order in which they are to be written.
 
-    Without a `mac` there is no interface. A domain of that number may not have
-    left anything.
+    While the frame of the console is not known, its node is left to `console_node`. Without a `mac` there is no
+    interface. A domain of that number may not have left anything.
     """
     home = home_of(number)
     nodes = [
@@ -93,26 +99,32 @@ def domain_nodes(
         Node(f"{home}/name", f"{identity.service}-{number}".encode()),
         Node(f"{home}/domid", b"%d" % number),
         Node(identity_of(number), identity.encode()),
-        Node(f"{home}/console/port", b"%d" % console.port),
-        Node(f"{home}/console/ring-ref", b"%d" % console.frame),
+        Node(f"{home}/console/port", b"%d" % console_port),
         Node(f"{home}/console/limit", b"%d" % CONSOLE_LIMIT),
-        Node(f"/libxl/{number}/type", b"pvh"),
+        Node(f"/libxl/{number}/type", b"pv" if pv else b"pvh"),
         Node(f"{home}/data", b"", (f"n{number}",)),
     ]
+    if console_frame is not None:
+        nodes.append(console_node(number, console_frame))
     told = [Node(f"{home}/data/jitsu/config/{key}", value.encode()) for key, value in config]
     if told:
         nodes.append(Node(f"{home}/data/jitsu/config", b"", ("n0", f"r{number}")))
     return nodes + told + (_vif(number, mac) if mac else [])
 
 
+def console_node(number: int, frame: int) -> Node:
+    """Where the console's ring is: to be there before the domain is introduced."""
+    return Node(f"{home_of(number)}/console/ring-ref", b"%d" % frame)
+
+
 def places() -> list[str]:
     """What the nodes of all domains lie in, and stays."""
-    return [HOMES, "/libxl", BACKENDS]
+    return [HOMES, "/libxl", BACKENDS, REFUSALS]
 
 
 def ends(number: int) -> list[str]:
     """What to remove of a domain: with these all of its nodes are gone. Not all need be there."""
-    return [home_of(number), f"/libxl/{number}", f"{BACKENDS}/{number}"]
+    return [home_of(number), f"/libxl/{number}", f"{BACKENDS}/{number}", f"{REFUSALS}/{number}"]
 
 
 def home_of(number: int) -> str:
@@ -145,6 +157,11 @@ def tty_of(number: int) -> str:
 
 def backend_of(number: int) -> str:
     return f"{BACKENDS}/{number}/0"
+
+
+def refusal_of(number: int) -> str:
+    """Where netback says why it does not serve this domain: an errno and words, as in `2 reading script`."""
+    return f"{REFUSALS}/{number}/0/error"
 
 
 def vif_of(number: int) -> str:

@@ -13,7 +13,8 @@ from hashlib import sha256
 from typing import Any
 
 from jitsu.domains.driver import DomainSpec
-from jitsu.domains.kernel import KernelFormat, recognise
+from jitsu.domains.kernel import Kernel, KernelFormat, recognise
+from jitsu.domains.xen_acpi import acpi_tables
 from jitsu.domains.xen_bindings import PAGE, Xen
 from jitsu.domains.xen_devicetree import LARGEST_BANK, RAM_BASE, SEED_BYTES, Machine, device_tree
 from jitsu.domains.xen_keys import Ring
@@ -30,12 +31,13 @@ class Kind(StrEnum):
 
     ARM = "arm"
     PVH = "pvh"
+    PV = "pv"
 
 
 SLACK_KIB = 1024
 """Beside the guest's memory: pages that it shares with dom0's daemons."""
 
-_FLAGS = 3
+_FLAGS = {Kind.ARM: 3, Kind.PVH: 3, Kind.PV: 0}
 """XEN_DOMCTL_CDF_hvm and _hap: what ARM wants too."""
 _GRANTS_V1 = 1
 _MOST_EVENT_CHANNELS = 1023
@@ -49,11 +51,12 @@ _CALLBACK_IRQ, _CALLBACK_PPI = 0, 2 << 56 | 2 << 8 | 31
 
 FORETOLD = {Kind.ARM: (0x39000, 0x39001), Kind.PVH: (0xFEFFF, 0xFEFFC)}
 """Frames of console and store, which are the same for every guest: GUEST_MAGIC_BASE of xen/include/public/arch-arm.h,
-and special pages 7 and 4 below X86_HVM_END_SPECIAL_REGION of xenguest.h."""
+and special pages 7 and 4 below X86_HVM_END_SPECIAL_REGION of xenguest.h. A PV guest's are frames of the machine."""
 
 _SPECIAL_PAGES, _SPECIAL_SIZE = 0xFEFF8000, 0x8000
 _MMIO_START, _MMIO_SIZE = 0xFC000000, 0x4000000
-_E820_RAM, _E820_RESERVED = 1, 2
+_ACPI_TABLES = _MMIO_START
+_E820_RAM, _E820_RESERVED, _E820_ACPI = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +80,10 @@ class Frames:
     store: Ring
 
 
-def foretold(shell: Shell) -> Frames:
-    """Where the rings are going to be."""
+def foretold(shell: Shell) -> Frames | None:
+    """Where the rings are going to be; None where only the finished image tells."""
+    if shell.kind not in FORETOLD:
+        return None
     console, store = FORETOLD[shell.kind]
     return Frames(Ring(console, shell.console_port), Ring(store, shell.store_port))
 
@@ -94,7 +99,7 @@ def make_shell(xen: Xen, spec: DomainSpec, kind: Kind, mark: bytes) -> Shell:
     identity = mark + os.urandom(8)
     config = ffi.new("struct xen_domctl_createdomain *")
     config.handle = identity
-    config.flags = _FLAGS
+    config.flags = _FLAGS[kind]
     config.max_vcpus = spec.vcpus
     config.max_evtchn_port = _MOST_EVENT_CHANNELS
     config.max_grant_frames = config.max_maptrack_frames = _XENS_DEFAULT
@@ -130,7 +135,7 @@ def fill(xen: Xen, shell: Shell, spec: DomainSpec, stage: Stage) -> Frames:
 
 def _filled(xen: Xen, image: Any, shell: Shell, spec: DomainSpec, stage: Stage) -> Frames:
     lib, mib = xen.lib, spec.memory // MIB
-    image.container_type = lib.XC_DOM_HVM_CONTAINER
+    image.container_type = lib.XC_DOM_PV_CONTAINER if shell.kind is Kind.PV else lib.XC_DOM_HVM_CONTAINER
     image.flags = 0
     image.console_evtchn, image.xenstore_evtchn = shell.console_port, shell.store_port
     image.max_vcpus = spec.vcpus
@@ -151,21 +156,25 @@ def _filled(xen: Xen, image: Any, shell: Shell, spec: DomainSpec, stage: Stage) 
     if tree is not None:
         xen.call("xc_hvm_param_set", shell.number, _CALLBACK_IRQ, _CALLBACK_PPI)
     with stage("memory"):
-        # A page for each MiB is twice what its page tables take. On ARM nothing else is paid from it but tables for
-        # what the guest maps of others; the 256 for each processor, which libxl reserves there too, are x86's.
-        pages = mib + (128 if shell.kind is Kind.ARM else 256 * spec.vcpus)
-        xen.call("xc_set_paging_mempool_size", shell.number, pages * PAGE)
+        if shell.kind is Kind.PV:
+            xen.call("xc_domain_set_memmap_limit", shell.number, spec.memory // 1024)
+        else:
+            # A page for each MiB is twice what its page tables take. On ARM nothing else is paid from it but tables for
+            # what the guest maps of others; the 256 for each processor, which libxl reserves there too, are x86's.
+            pages = mib + (128 if shell.kind is Kind.ARM else 256 * spec.vcpus)
+            xen.call("xc_set_paging_mempool_size", shell.number, pages * PAGE)
         xen.image_call("xc_dom_mem_init", image, mib)
         xen.image_call("xc_dom_boot_mem_init", image)
     if tree is not None:
         tree.complete(image)
-    memory_map = _memory_map(xen, image, shell, spec) if shell.kind is Kind.PVH else None
+    kept = _described(xen, image, shell, spec) if shell.kind is Kind.PVH else None
     with stage("load"):
         xen.image_call("xc_dom_build_image", image)
         xen.image_call("xc_dom_boot_image", image)
         xen.image_call("xc_dom_gnttab_init", image)
-    del memory_map
-    return Frames(Ring(image.console_pfn, shell.console_port), Ring(image.xenstore_pfn, shell.store_port))
+    del kept
+    console, store = (lib.xc_dom_p2m(image, page) for page in (image.console_pfn, image.xenstore_pfn))
+    return Frames(Ring(console, shell.console_port), Ring(store, shell.store_port))
 
 
 class _Tree:
@@ -192,24 +201,38 @@ class _Tree:
         return device_tree(Machine(spec.memory, spec.cmdline, self._seed, spec.vcpus, wide, self._gic, place))
 
 
-def _memory_map(xen: Xen, image: Any, shell: Shell, spec: DomainSpec) -> Any:
-    entries = xen.ffi.new("struct e820entry[2]")
-    entries[0].addr, entries[0].size, entries[0].type = 0, spec.memory, _E820_RAM
-    entries[1].addr, entries[1].size, entries[1].type = _SPECIAL_PAGES, _SPECIAL_SIZE, _E820_RESERVED
-    xen.call("xc_domain_set_memory_map", shell.number, entries, 2)
-    xen.lib.set_e820(image, entries, 2)
-    return entries
+def _described(xen: Xen, image: Any, shell: Shell, spec: DomainSpec) -> tuple[Any, Any]:
+    """Tell a PVH guest of its memory and processors; gives what the image points to."""
+    text = acpi_tables(_ACPI_TABLES, spec.vcpus)
+    tables = xen.ffi.new("uint8_t[]", text)
+    module = image.acpi_modules[0]
+    module.data, module.length, module.guest_addr_out = tables, len(text), _ACPI_TABLES
+    areas = (
+        (0, spec.memory, _E820_RAM),
+        (_ACPI_TABLES, PAGE, _E820_ACPI),
+        (_SPECIAL_PAGES, _SPECIAL_SIZE, _E820_RESERVED),
+    )
+    entries = xen.ffi.new("struct e820entry[]", len(areas))
+    for entry, (address, size, type_) in zip(entries, areas, strict=True):
+        entry.addr, entry.size, entry.type = address, size, type_
+    xen.call("xc_domain_set_memory_map", shell.number, entries, len(areas))
+    xen.lib.set_e820(image, entries, len(areas))
+    return tables, entries
 
 
 _KINDS = {
     ("x86_64", KernelFormat.PVH_ELF): Kind.PVH,
     ("x86_64", KernelFormat.VMLINUX): Kind.PVH,
+    ("x86_64", KernelFormat.BZIMAGE): Kind.PVH,
+    ("x86_64", KernelFormat.PV_ELF): Kind.PV,
     ("armv7l", KernelFormat.ARM_ZIMAGE): Kind.ARM,
     ("armv8l", KernelFormat.ARM_ZIMAGE): Kind.ARM,
     ("aarch64", KernelFormat.ARM_ZIMAGE): Kind.ARM,
     ("aarch64", KernelFormat.ARM64_IMAGE): Kind.ARM,
 }
-_LARGEST = {Kind.ARM: LARGEST_BANK, Kind.PVH: _MMIO_START}
+"""By the kind of machine and the kernel's format. libxenguest unpacks a bzImage, and looks only then what is in it."""
+
+_LARGEST = {Kind.ARM: LARGEST_BANK, Kind.PVH: _MMIO_START, Kind.PV: 512 << 30}
 SMALLEST = 3 * MIB
 """Bytes: with 2 MiB an ARM guest's device tree finds no room."""
 
@@ -221,17 +244,16 @@ def kind_of(spec: DomainSpec, machine: str) -> Kind:
     if kind is None:
         raise DomainError(
             f"service {spec.service}: kernel {spec.kernel} is an {kernel.format}, which Xen does not start here",
-            hint=f"this is {machine}: x86 wants an ELF with a PVH entry, ARM a zImage or a 64-bit Image",
+            hint=f"this is {machine}: x86 wants an ELF with a PVH or a PV entry, ARM a zImage or a 64-bit Image",
         )
     if spec.machine:
-        raise DomainError(
-            f"service {spec.service}: there is no machine {spec.machine} on Xen", hint="leave out the line machine"
-        )
-    if not SMALLEST <= spec.memory <= _LARGEST[kind]:
+        kind = _wanted(spec, kernel, kind)
+    smallest = max(SMALLEST, kernel.end)
+    if not smallest <= spec.memory <= _LARGEST[kind]:
         raise DomainError(
             f"service {spec.service}: {spec.memory / MIB:g} MiB of memory are too "
-            + ("few" if spec.memory < SMALLEST else "many"),
-            hint=f"between {SMALLEST // MIB} and {_LARGEST[kind] // MIB} MiB",
+            + ("few" if spec.memory < smallest else "many"),
+            hint=f"between {-(-smallest // MIB)} and {_LARGEST[kind] // MIB} MiB",
         )
     if spec.initrd is not None and not os.access(spec.initrd, os.R_OK):
         raise DomainError(
@@ -239,6 +261,23 @@ def kind_of(spec: DomainSpec, machine: str) -> Kind:
             hint="build it, or mend `initrd` in jitsu.toml",
         )
     return kind
+
+
+def _wanted(spec: DomainSpec, kernel: Kernel, kind: Kind) -> Kind:
+    """The kind that the service's `machine` says, where the kernel would be of this one without it."""
+    if kind is Kind.ARM or spec.machine not in (Kind.PVH, Kind.PV):
+        raise DomainError(
+            f"service {spec.service}: there is no machine {spec.machine} on Xen here",
+            hint="leave out the line machine" + ("" if kind is Kind.ARM else ", or say pvh or pv"),
+        )
+    wanted = Kind(spec.machine)
+    unknown = kernel.format is KernelFormat.BZIMAGE
+    if not unknown and wanted is not kind and not (wanted is Kind.PV and kernel.pv):
+        raise DomainError(
+            f"service {spec.service}: kernel {kernel.path} is an {kernel.format}, and has no {wanted.upper()} entry",
+            hint="leave out the line machine, or use a kernel with one (Linux: CONFIG_PVH=y, CONFIG_XEN_PV=y)",
+        )
+    return wanted
 
 
 class State(StrEnum):

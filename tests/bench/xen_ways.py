@@ -232,9 +232,14 @@ class OneAfterTheOther(XenBuilder):
         identity = Identity(self._instance, spec.service, spec.fingerprint, shell.uuid)
         frames = await self.xen(lambda xen: fill(xen, shell, spec, trace.span))
         assert frames == foretold(shell)
-        await self._write(domain_nodes(shell.number, identity, frames.console, mac=spec.mac, config=spec.config))
+        await self._write(
+            domain_nodes(
+                shell.number, identity, shell.console_port, frames.console.frame, mac=spec.mac, config=spec.config
+            )
+        )
         await self.store.introduce(shell.number, frames.store.frame, frames.store.port)
-        await self._wire(shell.number)
+        await self._interface(shell.number)
+        self._plug(shell.number)
         await self.xen(lambda xen: xen.call("xc_domain_unpause", shell.number))
 
 

@@ -26,7 +26,13 @@ class Dom0:
         board.put(talking_guest(architecture, LINE), "/tmp/talker")
 
     def do(
-        self, *steps: list[Any], dies: bool = False, bridge: str = "xenbr0", consoled: bool = False, **spec: Any
+        self,
+        *steps: list[Any],
+        dies: bool = False,
+        bridge: str = "xenbr0",
+        consoled: bool = False,
+        spoiled: dict[str, str] | None = None,
+        **spec: Any,
     ) -> list[dict[str, Any]]:
         """What a program with a driver did, step by step."""
         order = {
@@ -34,6 +40,7 @@ class Dom0:
             "spec": {"kernel": "/tmp/talker", "memory": 16, "mac": MAC} | spec,
             "steps": steps,
             "consoled": consoled,
+            "spoiled": spoiled or {},
         }
         ended = self.board.run("python3", "/tmp/xen_program.py", input=json.dumps(order), timeout=300)
         assert ended.rc == (-9 if dies else 0), ended.err

@@ -1,12 +1,15 @@
 """Runs in dom0: does with a `XenDriver` what the JSON on stdin says, step by step, and prints JSON.
 
     {"instance": NAME, "bridge": NAME, "spec": {kernel, memory (MiB), mac, machine, vcpus ...}, "steps": [STEP ...],
-     "consoled": whether a consoled keeps consoles, in CONSOLES}
+     "consoled": whether a consoled keeps consoles, in CONSOLES, "spoiled": {ENDING: VALUE}}
 
-A STEP is a list: ["launch", DOMID], ["prepare", DOMID], ["pause", DOMID], ["resume", DOMID], ["destroy", DOMID],
-["adopt"], ["half", DOMID] (an empty domain), ["console", DOMID] (wait for its terminal), ["shared", DOMID] (wait
-until consoled keeps its console), ["shell", COMMAND], ["usage", DOMID], ["event", DOMID] (wait for one), ["together",
-[STEP ...]], ["fail", STEP] (must raise), ["die"] (kill -9, of this program). Times are in milliseconds.
+`spoiled` nodes, known by how their paths end, get another value than the driver's.
+
+A STEP is a list: ["launch", DOMID], ["prepare", DOMID], ["pause", DOMID], ["resume", DOMID],
+["destroy", DOMID, SECONDS] (which may be left out), ["adopt"], ["half", DOMID] (an empty domain), ["console", DOMID]
+(wait for its terminal), ["shared", DOMID] (wait until consoled keeps its console), ["shell", COMMAND],
+["usage", DOMID], ["event", DOMID] (wait for one), ["together", [STEP ...]], ["fail", STEP] (must raise), ["die"]
+(kill -9, of this program). Times are in milliseconds.
 """
 
 import asyncio
@@ -20,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from jitsu.daemon.console_link import ConsoleLink
+from jitsu.domains import xen_build
 from jitsu.domains.console_kinds import Console
 from jitsu.domains.driver import Domain, DomainEvent, DomainSpec
 from jitsu.domains.xen import XenDriver
 from jitsu.domains.xen_bindings import Xen
-from jitsu.domains.xen_keys import tty_of, vif_of
+from jitsu.domains.xen_keys import Node, tty_of, vif_of
 from jitsu.domains.xen_shell import Kind, make_shell, mark_of
 from jitsu.errors import JitsuError
 from jitsu.network.netlink import Netlink, PortFlags
@@ -69,6 +73,8 @@ class Program:
         self.traces = Traces()
         self.events: asyncio.Queue[DomainEvent] = asyncio.Queue()
         self.domains: dict[int, Domain] = {}
+        if spoiled := order.get("spoiled"):
+            _spoil(spoiled)
         bridge = Bridge(order.get("bridge", "xenbr0"))
         self.instance = order.get("instance", "hil")
         self.link = ConsoleLink(CONSOLES, CONSOLES) if order.get("consoled") else None
@@ -99,8 +105,8 @@ class Program:
     async def do_resume(self, domid: int) -> None:
         await self.driver.resume(self.domains[domid])
 
-    async def do_destroy(self, domid: int) -> str:
-        return await self.driver.destroy(self.domains[domid])
+    async def do_destroy(self, domid: int, patience: float = 0.0) -> str:
+        return await self.driver.destroy(self.domains[domid], patience)
 
     async def do_adopt(self) -> list[list[Any]]:
         found = await self.driver.adopt()
@@ -170,6 +176,18 @@ class Program:
         return {
             each.name: [round((at - began) * 1000, 1) for at in (each.start, each.end or each.start)] for each in spans
         }
+
+
+def _spoil(spoiled: dict[str, str]) -> None:
+    made = xen_build.domain_nodes
+
+    def domain_nodes(*arguments: Any, **options: Any) -> list[Node]:
+        nodes = made(*arguments, **options)
+        for ending, value in spoiled.items():
+            nodes = [node._replace(value=value.encode()) if node.path.endswith(ending) else node for node in nodes]
+        return nodes
+
+    xen_build.domain_nodes = domain_nodes
 
 
 async def main(order: dict[str, Any]) -> None:

@@ -40,6 +40,8 @@ def placed(size: int, *pieces: tuple[int, bytes]) -> bytes:
         (pvh_elf(HALT), KernelFormat.PVH_ELF, LOAD_ADDRESS + len(HALT)),
         (elf64((b"Xen", 18)), KernelFormat.PVH_ELF, (1 << 24) + (1 << 16)),
         (elf64((b"GNU", 3), (b"Linux", 256), (b"Xen", 18)), KernelFormat.VMLINUX, (1 << 24) + (1 << 16)),
+        (elf64((b"Xen", 1)), KernelFormat.PV_ELF, (1 << 24) + (1 << 16)),
+        (elf64((b"Xen", 1), (b"Xen", 18)), KernelFormat.PVH_ELF, (1 << 24) + (1 << 16)),
         (placed(8192, (0x1FE, b"\x55\xaa"), (0x202, b"HdrS")), KernelFormat.BZIMAGE, 8192),
         (placed(4096, (0x38, b"ARMd")), KernelFormat.ARM64_IMAGE, 4096),
         (placed(4096, (0x24, b"\x18\x28\x6f\x01")), KernelFormat.ARM_ZIMAGE, 4096),
@@ -50,6 +52,21 @@ def test_a_kernel_is_recognised(tmp_path: Path, image: bytes, format_: KernelFor
     path.write_bytes(image)
     kernel = recognise(path)
     assert (kernel.path, kernel.format, kernel.end) == (path, format_, end)
+
+
+@pytest.mark.parametrize(
+    ("notes", "pv"),
+    [
+        ([(b"Xen", 18)], False),
+        ([(b"Xen", 18), (b"GNU", 1)], False),
+        ([(b"Xen", 1)], True),
+        ([(b"Xen", 18), (b"Linux", 1), (b"Xen", 1)], True),
+    ],
+)
+def test_a_pv_entry_is_seen_beside_others(tmp_path: Path, notes: list[tuple[bytes, int]], pv: bool) -> None:
+    path = tmp_path / "kernel"
+    path.write_bytes(elf64(*notes))
+    assert recognise(path).pv is pv
 
 
 PVH_HINT = "link a XEN_ELFNOTE_PHYS32_ENTRY note into a PT_NOTE segment (Linux: CONFIG_PVH=y)"

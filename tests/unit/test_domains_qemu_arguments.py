@@ -116,6 +116,11 @@ def test_machines_that_do_not_fit() -> None:
     with pytest.raises(DomainError) as caught:
         machine_for(replace(SPEC, machine="pc,accel=kvm"), kernel(KernelFormat.PVH_ELF))
     assert caught.value.message == "service hello: no machine is called 'pc,accel=kvm'"
+    with pytest.raises(DomainError) as caught:
+        machine_for(SPEC, kernel(KernelFormat.PV_ELF))
+    assert caught.value.message == (
+        "service hello: kernel /srv/hello.elf is an x86 ELF with a PV entry, which Xen alone can start"
+    )
 
 
 @pytest.mark.parametrize(

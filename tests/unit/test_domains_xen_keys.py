@@ -1,28 +1,38 @@
 """The nodes of a domain of Xen, written to a real store and read as its guest."""
 
-from jitsu.domains.xen_keys import Identity, Ring, domain_nodes, ends
+from jitsu.domains.xen_keys import Identity, console_node, domain_nodes, ends
 
 IDENTITY = Identity("edge", "www", "a1b2", "00" * 16)
-RING = Ring(0x39000, 2)
+PORT, FRAME = 2, 0x39000
 
 
 def test_without_an_interface_there_are_nine() -> None:
-    nodes = domain_nodes(7, IDENTITY, RING)
+    nodes = domain_nodes(7, IDENTITY, PORT, FRAME)
     assert [(node.path, node.value) for node in nodes] == [
         ("/local/domain/7", b""),
         ("/local/domain/7/name", b"www-7"),
         ("/local/domain/7/domid", b"7"),
         ("/local/domain/7/jitsu", IDENTITY.encode()),
         ("/local/domain/7/console/port", b"2"),
-        ("/local/domain/7/console/ring-ref", b"233472"),
         ("/local/domain/7/console/limit", b"1048576"),
         ("/libxl/7/type", b"pvh"),
         ("/local/domain/7/data", b""),
+        ("/local/domain/7/console/ring-ref", b"233472"),
     ]
 
 
+def test_a_pv_domain_has_its_console_once_it_is_known_where() -> None:
+    early = domain_nodes(7, IDENTITY, PORT, None, pv=True)
+    late = console_node(7, 0x12345)
+    assert late.path not in [node.path for node in early]
+    assert {*early, late} ^ {*domain_nodes(7, IDENTITY, PORT, 0x12345)} == {
+        ("/libxl/7/type", b"pv", ()),
+        ("/libxl/7/type", b"pvh", ()),
+    }
+
+
 def test_the_guest_owns_its_frontend_and_data_and_nothing_else() -> None:
-    nodes = domain_nodes(7, IDENTITY, RING, mac="00:16:3e:00:00:01", config=[("ip", "10.0.9.2/24")])
+    nodes = domain_nodes(7, IDENTITY, PORT, FRAME, mac="00:16:3e:00:00:01", config=[("ip", "10.0.9.2/24")])
     owned = {node.path for node in nodes if node.perms[:1] == ("n7",)}
     assert owned == {"/local/domain/7/data", "/local/domain/7/device/vif/0"}
     # What it is told lies in its own folder, and is not its to change.
@@ -34,14 +44,14 @@ def test_the_guest_owns_its_frontend_and_data_and_nothing_else() -> None:
 
 
 def test_permissions_stand_before_anything_is_made_below() -> None:
-    nodes = domain_nodes(7, IDENTITY, RING, mac="00:16:3e:00:00:01", config=[("ip", "10.0.9.2/24")])
+    nodes = domain_nodes(7, IDENTITY, PORT, FRAME, mac="00:16:3e:00:00:01", config=[("ip", "10.0.9.2/24")])
     for position, node in enumerate(nodes):
         if node.perms:
             assert not any(earlier.path.startswith(f"{node.path}/") for earlier in nodes[:position]), node.path
 
 
 def test_both_ends_of_the_interface_name_each_other() -> None:
-    values = {node.path: node.value for node in domain_nodes(7, IDENTITY, RING, mac="00:16:3e:00:00:01")}
+    values = {node.path: node.value for node in domain_nodes(7, IDENTITY, PORT, FRAME, mac="00:16:3e:00:00:01")}
     front = values["/local/domain/0/backend/vif/7/0/frontend"].decode()
     back = values[f"{front}/backend"].decode()
     assert back == "/local/domain/0/backend/vif/7/0"
@@ -52,12 +62,12 @@ def test_both_ends_of_the_interface_name_each_other() -> None:
 
 def test_netback_begins_when_all_else_is_there() -> None:
     """It looks at each node that is written, and begins with a domain whose backend has a state."""
-    nodes = domain_nodes(7, IDENTITY, RING, mac="00:16:3e:00:00:01", config=[("ip", "10.0.9.2/24")])
+    nodes = domain_nodes(7, IDENTITY, PORT, FRAME, mac="00:16:3e:00:00:01", config=[("ip", "10.0.9.2/24")])
     assert nodes[-1].path == "/local/domain/0/backend/vif/7/0/state"
 
 
 def test_all_of_them_are_removed() -> None:
-    nodes = domain_nodes(7, IDENTITY, RING, mac="00:16:3e:00:00:01", config=[("ip", "10.0.9.2/24")])
+    nodes = domain_nodes(7, IDENTITY, PORT, FRAME, mac="00:16:3e:00:00:01", config=[("ip", "10.0.9.2/24")])
     for node in nodes:
         assert any(node.path == end or node.path.startswith(f"{end}/") for end in ends(7)), node.path
     assert not any("/70" in end or end.endswith("/backend/vif") for end in ends(7))
