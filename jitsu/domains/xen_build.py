@@ -64,7 +64,8 @@ CONSOLE_PATIENCE = 2.0
 """Seconds for which a domain's end waits until xenconsoled has attached its console, which otherwise writes to nodes
 that were just removed. It takes it some hundredths; and there may be none."""
 
-_END_LOOK = 0.005
+_FIRST_LOOK, _LONGEST_LOOK = 0.005, 0.1
+"""Seconds between two looks whether a domain is gone: twice as long each time, for many may be ending at once."""
 
 T = TypeVar("T")
 
@@ -272,13 +273,15 @@ class XenBuilder:
             return
         loop = asyncio.get_running_loop()
         limit = loop.time() + END_PATIENCE
-        while await self.xen(lambda xen: look(xen, number, uuid)) is not None:
+        pause = _FIRST_LOOK
+        while look(self._handles.mine(), number, uuid) is not None:
             if loop.time() > limit:
                 raise DomainError(
                     f"domain {number} of Xen is dying for {END_PATIENCE:g} s: somebody maps pages of it",
                     hint="see who: xl debug-keys g; xl dmesg",
                 )
-            await asyncio.sleep(_END_LOOK)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_LOOK)
 
     async def _remove(self, number: int) -> None:
         # What is not there need not be removed.
