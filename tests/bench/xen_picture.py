@@ -7,7 +7,7 @@ from statistics import median
 
 from tests.bench.xen_samples import JITSU, MINIMAL_SCRIPT, STOCK, Sample
 
-LABEL = "emulated: milliseconds of 500,000 instructions each; compare, and take none for a machine's"
+LABEL = "(emulated: a millisecond is 500,000 instructions; compare, and take none for a machine's)"
 COLOURS = {JITSU: "tab:blue", MINIMAL_SCRIPT: "tab:orange", STOCK: "tab:red"}
 
 
@@ -20,9 +20,10 @@ def draw(samples: Sequence[Sample], folder: Path) -> None:
 def _switches(samples: Sequence[Sample], path: Path) -> None:
     """Build times by memory: jitsu's, without one optimisation each, and xl's."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     boards = list(dict.fromkeys(sample.board for sample in samples))
-    figure = Figure(figsize=(8 * len(boards), 6), dpi=120, layout="constrained")
+    figure = Figure(figsize=(10 * len(boards), 6), dpi=120, layout="constrained")
     for board, axes in zip(boards, figure.subplots(1, len(boards), squeeze=False)[0], strict=True):
         of_board = [sample for sample in samples if sample.board == board]
         memories = sorted({sample.memory for sample in of_board})
@@ -40,11 +41,14 @@ def _switches(samples: Sequence[Sample], path: Path) -> None:
         axes.set_xticks(memories, [str(memory) for memory in memories])
         axes.set_xlabel("MiB of the domain")
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.grid(which="both", alpha=0.25)
-        axes.legend(fontsize=8, title="and figures for the smallest")
+        # Behind the largest: beside the lines there is no room.
+        axes.legend(fontsize=8, title="for the smallest", loc="center left", bbox_to_anchor=(1, 0.5))
     figure.supylabel("milliseconds to build a domain with console and interface (logarithmic)", fontsize=10)
-    figure.suptitle(f"What each optimisation brings ({LABEL})", fontsize=10)
+    figure.suptitle(f"What each optimisation brings\n{LABEL}", fontsize=10)
     figure.savefig(path)
     print(f"{path}: drawn")
 
@@ -56,7 +60,7 @@ def _built(samples: Sequence[Sample], way: str, memory: int) -> float:
 def _crowds(samples: Sequence[Sample], path: Path) -> None:
     """How long it takes until all of so many domains are there, and until all are gone."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     boards = list(dict.fromkeys(sample.board for sample in samples))
     figure = Figure(figsize=(8 * len(boards), 5), dpi=120, layout="constrained")
@@ -77,11 +81,12 @@ def _crowds(samples: Sequence[Sample], path: Path) -> None:
         axes.set_xticks(crowds, [str(crowd) for crowd in crowds])
         axes.set_xlim(right=crowds[-1] * 1.5)
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.grid(which="both", alpha=0.25)
         axes.legend(fontsize=8)
     figure.supylabel("total seconds (logarithmic)", fontsize=10)
-    figure.suptitle(f"Domains built at once, and ended at once ({LABEL})", fontsize=10)
+    figure.suptitle(f"Domains built at once, and ended at once\n{LABEL}", fontsize=10)
     figure.savefig(path)
     print(f"{path}: drawn")
