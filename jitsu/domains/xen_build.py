@@ -8,9 +8,9 @@
 
 Each is a span of the domain's trace. Ending: Xen's part in a thread, the keys meanwhile.
 
-The keys are no transaction: that would make the store do more (`make bench-xen`), and nobody looks at a domain's nodes
-before it is introduced, but netback, which waits for the last of them. Who finds an unfinished domain ends it by its
-uuid.
+The keys are no transaction, which brings nothing (`make bench-xen`: between 3 % less and 6 % more), and two at once
+would be a conflict to C xenstored. Nobody looks at the nodes of a domain that is not introduced but netback, and it
+waits for the last of them. Who finds an unfinished domain ends it by its uuid.
 """
 
 import asyncio
