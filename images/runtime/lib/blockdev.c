@@ -2,19 +2,15 @@
 
 #include <stddef.h>
 
-static struct blockdev *first, **end = &first;
+static struct blockdev *first;
 
 void blockdev_register(struct blockdev *device)
 {
-    *end = device;
-    end = &device->next;
+    if (first == NULL)
+        first = device;
 }
 
-struct blockdev *blockdev_get(unsigned int index)
+struct blockdev *blockdev_get(void)
 {
-    struct blockdev *device = first;
-
-    while (device != NULL && index-- > 0)
-        device = device->next;
-    return device;
+    return first;
 }
