@@ -34,8 +34,8 @@ static void done(struct blockdev_read *of, const void *data)
     read->told(read->context, data == NULL ? NULL : read->bytes);
 }
 
-struct disk_read *disk_read(uint64_t sector, uint32_t count, void (*told)(void *context, const void *bytes),
-                            void *context)
+struct disk_read *disk_read(struct blockdev *disk, uint64_t sector, uint32_t count,
+                            void (*told)(void *context, const void *bytes), void *context)
 {
     struct disk_read *read =
         reads == READS_MAX ? NULL : heap_allocate(sizeof *read + (size_t)count * BLOCKDEV_SECTOR);
@@ -47,7 +47,7 @@ struct disk_read *disk_read(uint64_t sector, uint32_t count, void (*told)(void *
     read->ended = false;
     read->told = told;
     read->context = context;
-    blockdev_get()->read(blockdev_get(), &read->read);
+    disk->read(disk, &read->read);
     return read;
 }
 

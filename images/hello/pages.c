@@ -16,6 +16,7 @@
 #define SLOW_MAX 60000 /* ms */
 #define LINES_MAX 1000000
 #define LINE_NUMBER_MAX 1000000000
+#define DISK_LAST 99
 
 #define ALLOW(method) (1U << (method))
 #define ALLOW_READ (ALLOW(HTTP_GET) | ALLOW(HTTP_HEAD))
@@ -203,12 +204,16 @@ static void disk_told(void *context, const void *bytes)
     page->completed(page);
 }
 
-/* What the disk is, or `count` of its sectors. */
+/* What a disk is, or `count` of its sectors. */
 static void answer_disk(struct page *page)
 {
-    const struct blockdev *disk = blockdev_get();
-    uint64_t sector = UINT64_MAX, count = 1;
+    uint64_t which = 0, sector = UINT64_MAX, count = 1;
 
+    if (!query_number(page->request->target, "disk=", &which) || which > DISK_LAST) {
+        pages_error(page, 400);
+        return;
+    }
+    struct blockdev *disk = blockdev_get((unsigned int)which);
     if (disk == NULL) {
         pages_error(page, 404);
     } else if (!query_number(page->request->target, "sector=", &sector) ||
@@ -219,7 +224,7 @@ static void answer_disk(struct page *page)
     } else if (sector >= disk->sectors || count > disk->sectors - sector) {
         pages_error(page, 404);
     } else {
-        page->disk = disk_read(sector, (uint32_t)count, disk_told, page);
+        page->disk = disk_read(disk, sector, (uint32_t)count, disk_told, page);
         if (page->disk == NULL) {
             pages_error(page, 503);
             return;

@@ -26,7 +26,7 @@ def command() -> None:
 def check(config: Config, output: str) -> int:
     """Check all that `jitsu serve` checks before it begins, and change nothing. The exit code is 0 or 3.
 
-    The file itself, and of each service the kernel, the initrd, the machine and the memory.
+    The file itself, and of each service the kernel, the initrd, the disks, the machine and the memory.
     """
     # Where QEMU is not installed, every service says so.
     problems = {error.message: error for error in _problems(config)}

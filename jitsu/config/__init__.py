@@ -10,12 +10,14 @@ Every finding names the file, the key and the way out. Sizes are bytes, times ar
     restart.py   its restart policy
     hours.py     when it is kept running
     wake.py      what wakes it
+    disks.py     its disks
     dependencies.py  which services it wants to serve before it
     claims.py    what services must not share
     reader.py    a whole file
 """
 
 from jitsu.config.claims import Claims
+from jitsu.config.disks import Disk
 from jitsu.config.reader import DEFAULT_PATH, define, load, load_daemon, read_sections, settings
 from jitsu.config.restart import Restart
 from jitsu.config.schema import (
@@ -40,6 +42,7 @@ __all__ = [
     "Claims",
     "Config",
     "DaemonConfig",
+    "Disk",
     "DnsConfig",
     "Ipv6Config",
     "KeyConfig",

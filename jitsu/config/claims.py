@@ -1,4 +1,5 @@
-"""What no two services, and no service and the host, may share: addresses, MACs and names, and who has each."""
+"""What no two services, and no service and the host, may share, and who has it: addresses, MACs, names, and disks that
+somebody writes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ class Claims:
 
     def __init__(self, network: NetworkConfig, dns: DnsConfig) -> None:
         # Only references to what is there anyway: there may be ten thousand services.
+        self._disks: dict[Path, list[tuple[str, bool]]] = {}
+        """Who has a disk, and whether they write it."""
         self._owners: dict[str, dict[object, str]] = {
             "address": {
                 network.gateway: "[network] gateway",
@@ -39,6 +42,7 @@ class Claims:
 
         `source` is where the service is defined, for the error.
         """
+        self._check_disks(service, source)
         claimed: list[Thing] = []
         for kind, thing in _own(service):
             if (owner := self._owners[kind].get(thing)) is not None:
@@ -52,11 +56,31 @@ class Claims:
                 )
             self._owners[kind][thing] = service.name
             claimed.append((kind, thing))
+        for disk in service.disks:
+            self._disks.setdefault(disk.path, []).append((service.name, disk.writable))
 
     def remove(self, service: ServiceConfig) -> None:
         """What a service that was added claims is free again."""
         for kind, thing in _own(service):
             del self._owners[kind][thing]
+        for disk in service.disks:
+            self._disks[disk.path].remove((service.name, disk.writable))
+            if not self._disks[disk.path]:
+                del self._disks[disk.path]
+
+    def _check_disks(self, service: ServiceConfig, source: Path) -> None:
+        """Many may read a disk, but none while another writes it. Raises ConfigError.
+
+        These are names: whether two of them mean the same disk is seen when guests are started.
+        """
+        for disk in service.disks:
+            for other, writes in self._disks.get(disk.path, ()):
+                if disk.writable or writes:
+                    raise ConfigError(
+                        f"{source}: [service.{service.name}] has the same disk {disk.path} as [service.{other}], "
+                        f"and {service.name if disk.writable else other} writes it",
+                        hint='only those who read can share one: leave out "rw:", or give each its own',
+                    )
 
 
 def _own(service: ServiceConfig) -> Iterator[Thing]:

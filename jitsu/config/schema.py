@@ -7,6 +7,7 @@ from hashlib import blake2s
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path
 
+from jitsu.config.disks import Disk
 from jitsu.config.hours import Hours
 from jitsu.config.restart import NEVER, Restart
 from jitsu.config.wake import TCP, Trigger
@@ -178,6 +179,7 @@ class ServiceConfig:
     """`end`, or `ask`: the guest first, which has `patience` seconds to shut down."""
     patience: float = 10.0
     address6: IPv6Address | None = None
+    disks: tuple[Disk, ...] = ()
     mode: str = "cold"
     """`cold`, `snapshot`, `paused` or `running`: what is kept of the guest while nobody wants it."""
 

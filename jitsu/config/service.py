@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
+from jitsu.config.disks import MOST_DISKS, Disk, absolute_disk, split_disk
 from jitsu.config.hours import Hours, read_hours
 from jitsu.config.names import is_name
 from jitsu.config.restart import Restart, read_restart
@@ -63,6 +64,7 @@ def read_service(
         backoff=table.seconds("backoff", 1, 0.1),
         crashes=table.number("crashes", 5, 1, 1_000_000),
         address6=address6,
+        disks=_disks(table, mode),
         depends=table.texts("depends", ()),
         hours=tuple(_hours(table, text) for text in table.texts("hours", ())),
         dismiss=table.choice("dismiss", "end", _DISMISS),
@@ -108,10 +110,33 @@ def _address6(table: Table, network: NetworkConfig) -> IPv6Address:
 
 def absolute(keys: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The keys of a service with the paths of its files made absolute: relative ones are meant from `folder`."""
-    return {
-        key: str((folder / value).absolute()) if key in _FILES and isinstance(value, str) and value else value
-        for key, value in keys.items()
-    }
+    return {key: _absolute(key, value, folder) for key, value in keys.items()}
+
+
+def _absolute(key: str, value: Any, folder: Path) -> Any:
+    if key in _FILES and isinstance(value, str) and value:
+        return str((folder / value).absolute())
+    if key == "disks" and isinstance(value, list):
+        return [absolute_disk(each, folder) if isinstance(each, str) else each for each in value]
+    return value
+
+
+def _disks(table: Table, mode: str) -> tuple[Disk, ...]:
+    texts = table.texts("disks", ())
+    if len(texts) > MOST_DISKS:
+        table.wrong("disks", f"has {len(texts)} of them", f"use {MOST_DISKS} at most")
+    disks = []
+    for text in texts:
+        path, writable = split_disk(text)
+        if not path:
+            table.wrong("disks", f"cannot contain {text!r}", "name an image, as in content.img or rw:state.img")
+        disks.append(Disk(table.beside("disks", path), writable))
+    if len({disk.path for disk in disks}) < len(disks):
+        table.wrong("disks", "has the same image twice", "once is enough")
+    if mode == "snapshot" and any(disk.writable for disk in disks):
+        hint = 'use another mode, or let it only read: leave out "rw:"'
+        table.wrong("disks", "has one that is written, and a saved guest knows it only as it was", hint)
+    return tuple(disks)
 
 
 def _srv(table: Table, text: str) -> tuple[str, int]:

@@ -116,6 +116,10 @@ class Table:
         value = self.text(key)
         if not value:
             self.wrong(key, "is empty", "name a file")
+        return self.beside(key, value)
+
+    def beside(self, key: str, value: str) -> Path:
+        """The path that `value`, of that key, stands for."""
         if "\0" in value:
             self.wrong(key, f"cannot be {value!r}", "no file name has a NUL character in it")
         return _beside(self.path, value)

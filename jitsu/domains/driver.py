@@ -10,6 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from jitsu.config import Disk
+
 MONITOR_OVERHEAD = 40 << 20
 """Bytes that a monitor takes beside its guest's memory: QEMU microvm measured 37 MB resident."""
 
@@ -42,6 +44,8 @@ class DomainSpec:
     """Whether the guest is given a port to the XenStore. The driver's domains have theirs in one folder."""
     config: tuple[tuple[str, str], ...] = ()
     """Who and where the guest is, as pairs of key and value: what the XenStore tells it, if it asks there."""
+    disks: tuple[Disk, ...] = ()
+    """In the order in which the guest has them."""
 
 
 @dataclass(frozen=True, slots=True)

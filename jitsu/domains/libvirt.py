@@ -29,7 +29,7 @@ from jitsu.domains.libvirt_xml import DOMAIN_TYPES, METADATA, RESTING, domain_xm
 from jitsu.domains.process_usage import usage_of
 from jitsu.domains.qemu_arguments import Identity
 from jitsu.domains.qemu_process import DomainFiles, connect, remove_dead_files
-from jitsu.domains.qemu_spec import check_spec
+from jitsu.domains.qemu_spec import check_spec, images_of
 from jitsu.errors import DomainError, HostError
 
 log = logging.getLogger(__name__)
@@ -188,7 +188,15 @@ class LibvirtDriver:
             files.make_guest_ports()
         console = self._console(spec.service, spec.domid)
         xml = domain_xml(
-            self._qemu, spec, kernel, self._instance, self._verdict.accelerator, files, console.prefix, len(taps)
+            self._qemu,
+            spec,
+            kernel,
+            self._instance,
+            self._verdict.accelerator,
+            files,
+            console.prefix,
+            len(taps),
+            images_of(spec),
         )
         console.make()
         # Our own copies: whoever gives up waiting closes the caller's while a thread still hands them over.

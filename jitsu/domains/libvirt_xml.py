@@ -9,10 +9,12 @@ into the hub, by QEMU's monitor, before the guest runs: the tap is then the moni
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from string import ascii_lowercase
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, register_namespace, tostring
 
+from jitsu.domains.disk_images import DiskImage
 from jitsu.domains.driver import DomainSpec
 from jitsu.domains.kernel import Kernel
 from jitsu.domains.qemu_arguments import MIB, READY_PORT, STORE_PORT, Identity, machine_for, nic_mac
@@ -47,11 +49,12 @@ def domain_xml(
     files: DomainFiles,
     console: str,
     nics: int,
+    images: Sequence[DiskImage] = (),
 ) -> str:
     """The description of a transient domain that runs `spec` with `nics` network cards.
 
-    `files` says where its ports listen, `console` is the prefix of the console's pipes. Raises `DomainError` as
-    `machine_for` does.
+    `files` says where its ports listen, `console` is the prefix of the console's pipes, `images` are the spec's disks
+    as they were found. Raises `DomainError` as `machine_for` does.
     """
     register_namespace("qemu", _QEMU)
     register_namespace("jitsu", METADATA)
@@ -73,7 +76,9 @@ def domain_xml(
     SubElement(domain, "cpu", mode="maximum")
     for occasion in ("on_poweroff", "on_reboot", "on_crash"):
         SubElement(domain, occasion).text = "destroy"
-    _devices(SubElement(domain, "devices"), emulator, spec, files, console, pci=pci)
+    devices = SubElement(domain, "devices")
+    _devices(devices, emulator, spec, files, console, pci=pci)
+    _disks(devices, images, pci=pci)
     commandline = SubElement(domain, f"{{{_QEMU}}}commandline")
     for argument in _beyond_libvirt(spec, properties, nics, pci=pci):
         SubElement(commandline, f"{{{_QEMU}}}arg", value=argument)
@@ -132,6 +137,22 @@ def _devices(devices: Element, emulator: str, spec: DomainSpec, files: DomainFil
         SubElement(channel, "target", type="virtio", name=name)
         SubElement(channel, "address", type="virtio-serial", controller="0", bus="0", port=str(number))
     SubElement(devices, "memballoon", model="none")
+
+
+def _disks(devices: Element, images: Sequence[DiskImage], *, pci: bool) -> None:
+    for index, image in enumerate(images):
+        kind, source = ("block", "dev") if image.device else ("file", "file")
+        disk = SubElement(devices, "disk", type=kind, device="disk")
+        SubElement(disk, "driver", name="qemu", type="raw")
+        SubElement(disk, "source", {source: str(image.disk.path)})
+        SubElement(disk, "target", dev=f"vd{ascii_lowercase[index]}", bus="virtio")
+        if not image.disk.writable:
+            SubElement(disk, "readonly")
+        if pci:
+            # Behind the ports, on the root bus.
+            SubElement(disk, "address", type="pci", domain="0", bus="0", slot=str(3 + index), function="0")
+        else:
+            SubElement(disk, "address", type="virtio-mmio")
 
 
 def _beyond_libvirt(spec: DomainSpec, properties: list[str], nics: int, *, pci: bool) -> Iterator[str]:

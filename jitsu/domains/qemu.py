@@ -22,6 +22,7 @@ from jitsu.domains.accelerator import KVM, find_qemu
 from jitsu.domains.confinement import SPARE_FILE_SIZE, Confinement
 from jitsu.domains.console_files import ConsoleFiles, consoles_in, users_in
 from jitsu.domains.console_keeper import UNSEEN, Consoles
+from jitsu.domains.disk_images import DiskImage
 from jitsu.domains.domain_store import DomainStore
 from jitsu.domains.driver import Capabilities, Domain, DomainSpec, Ending, Listener, Saver, Usage, Verdict
 from jitsu.domains.guest_users import GuestUsers, as_user
@@ -30,7 +31,7 @@ from jitsu.domains.process_usage import usage_of
 from jitsu.domains.qemu_adoption import pidfd_of, survivors, tenant_of
 from jitsu.domains.qemu_arguments import MIB, Q35, Descriptors, Identity, machine_for, qemu_arguments
 from jitsu.domains.qemu_process import DISMISSED, DomainFiles, QemuProcess, connect, listen, remove_dead_files
-from jitsu.domains.qemu_spec import check_spec
+from jitsu.domains.qemu_spec import check_saved_disks, check_spec, images_of
 from jitsu.domains.snapshots import Snapshots
 from jitsu.domains.spawn import spawn
 from jitsu.errors import DomainError, HostError, JitsuError
@@ -134,10 +135,15 @@ class QemuDriver:
         return self
 
     def shape(self, spec: DomainSpec) -> str:
-        """Memory, vcpus, machine and ports. A q35 depends on its kernel, so nothing fits it but itself."""
+        """Memory, vcpus, machine, ports and disks. A q35 depends on its kernel, so nothing fits it but itself.
+
+        Raises `DomainError` for a disk with which no guest can be saved.
+        """
+        check_saved_disks(spec)
         machine = machine_for(spec, recognise(spec.kernel))
         ports = "+".join(name for name, has in (("ready", spec.tells_ready), ("store", spec.store_port)) if has)
-        return "" if machine is Q35 else f"{machine}/{-(-spec.memory // MIB)}/{spec.vcpus}/{ports}"
+        disks = "".join(f"/{disk.path}" for disk in spec.disks)
+        return "" if machine is Q35 else f"{machine}/{-(-spec.memory // MIB)}/{spec.vcpus}/{ports}{disks}"
 
     async def blank(self, spec: DomainSpec, taps: Sequence[int]) -> Domain:
         """Start QEMU without a guest. Returns when its monitor answers, some 25 ms later."""
@@ -164,6 +170,8 @@ class QemuDriver:
         """Give a blank monitor its guest. Raises DomainError."""
         files = DomainFiles(self._runtime_dir, domain.domid)
         console = self._console(process.domain)
+        if not all(map(DiskImage.is_same, process.images, images_of(spec))):
+            raise DomainError("the monitor was given another disk, which has been replaced since")
         state = self._snapshots().open(spec)
         process.become(domain)
         try:
@@ -186,6 +194,8 @@ class QemuDriver:
     async def save(self, domain: Domain, spec: DomainSpec) -> None:
         """Save the state by a migration to the file. The guest runs until all but its last pages are written."""
         process = self._process(domain)
+        if process.images != tuple(images_of(spec)):
+            raise DomainError(f"service {spec.service}: not saved: its disks were changed while it booted")
         qmp = await process.monitor()
         with self._snapshots().writing(spec) as fd:
             await qmp.execute("getfd", {"fdname": "state"}, fd=fd)
@@ -294,6 +304,7 @@ class QemuDriver:
     ) -> QemuProcess:
         """Bind the sockets, connect to them, start QEMU, and watch it."""
         kernel = recognise(spec.kernel)
+        images = images_of(spec)
         files = DomainFiles(self._runtime_dir, spec.domid)
         if spec.store_port:
             files.make_guest_ports()
@@ -318,15 +329,18 @@ class QemuDriver:
                 self._verdict.accelerator,
                 fds,
                 console.prefix,
+                images=images,
                 paused=paused,
                 attended=True,
                 incoming=incoming,
             )
             undo.callback(files.forget_complaint)
-            confinement = Confinement(spec.memory + SPARE_FILE_SIZE, user, self._groups())
+            written = max((image.size for image in images if image.disk.writable), default=0)
+            confinement = Confinement(max(spec.memory + SPARE_FILE_SIZE, written), user, self._groups())
             pid, pidfd = spawn(arguments, [*listeners.values(), *taps], files.stderr, confinement)
             undo.pop_all()
         process = self._watch(Domain(spec.service, spec.domid, pid, spec.fingerprint), pidfd, files)
+        process.images = tuple(images)
         if not incoming:
             self._consoles.began(console)
         if ready is not None:
@@ -387,6 +401,7 @@ class QemuDriver:
             return
         wanted = [(spec.kernel, os.R_OK), (self._runtime_dir, os.X_OK)]
         wanted += [(spec.initrd, os.R_OK)] if spec.initrd is not None else []
+        wanted += [(disk.path, os.R_OK | os.W_OK if disk.writable else os.R_OK) for disk in spec.disks]
         wanted += [(KVM, os.R_OK | os.W_OK)] if self._verdict.accelerator == "kvm" else []
         user = self._users.uids[0]
         with as_user(user, self._groups()):

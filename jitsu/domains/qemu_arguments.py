@@ -7,11 +7,13 @@ Options are those of QEMU 7.2 (`qemu-system-x86_64 -M microvm,help`, docs/system
     q35             a stock kernel: PCI, ACPI, SeaBIOS; about 60 ms slower to the guest's first instruction
 """
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
+from jitsu.domains.disk_images import DiskImage
 from jitsu.domains.driver import DomainSpec
 from jitsu.domains.kernel import Kernel, KernelFormat
 from jitsu.errors import DomainError
@@ -116,15 +118,17 @@ def qemu_arguments(
     fds: Descriptors,
     console: str,
     *,
+    images: Sequence[DiskImage] = (),
     paused: bool = False,
     attended: bool = False,
     incoming: bool = False,
 ) -> list[str]:
     """The argument vector, program first, of the QEMU that is to run `spec`.
 
-    `accelerator` is `kvm` or `tcg`. `console` is the path of its two pipes without `.in` and `.out`. With `paused` the
-    guest does not run before a `cont` by QMP. With `attended` somebody has connected to the ready port already: QEMU
-    takes that connection before it starts the guest; without, it drops what is said while nobody listens.
+    `accelerator` is `kvm` or `tcg`. `console` is the path of its two pipes without `.in` and `.out`. `images` are the
+    spec's disks as they were found. With `paused` the guest does not run before a `cont` by QMP. With `attended`
+    somebody has connected to the ready port already: QEMU takes that connection before it starts the guest; without, it
+    drops what is said while nobody listens.
     With `incoming` QEMU waits for a guest's saved state. What a microvm boots is part of that state, so it is not told
     a kernel; a q35 has firmware tables and option ROMs that depend on it.
     Raises `DomainError` as `machine_for` does.
@@ -153,6 +157,7 @@ def qemu_arguments(
         nic += ",romfile=" if bus == "pci" else ""
         arguments += ["-netdev", f"tap,id=net{index},fd={tap}", "-device", nic]
     arguments += _ports(bus, fds, attended=attended)
+    arguments += _disks(bus, images)
     if paused:
         arguments.append("-S")
     if incoming:
@@ -177,6 +182,21 @@ def _ports(bus: str, fds: Descriptors, *, attended: bool) -> Iterator[str]:
         yield from ("-device", f"virtio-serial-{bus},max_ports={1 + len(ports)}")
     for port, _ in ports:
         yield from ("-device", port)
+
+
+def _disks(bus: str, images: Sequence[DiskImage]) -> Iterator[str]:
+    """The disks. All guests that read an image share what the host has of it in memory: no caching of QEMU's, and the
+    host's is not passed by. QEMU's locks keep out who writes what others have, us or not (fcntl(2), open file
+    description locks); those who read do not mind each other."""
+    for index, image in enumerate(images):
+        file = {
+            "driver": "host_device" if image.device else "file",
+            "filename": str(image.disk.path),
+            "locking": "on",
+        }
+        options = {"driver": "raw", "node-name": f"disk{index}", "read-only": not image.disk.writable, "file": file}
+        yield from ("-blockdev", json.dumps(options))
+        yield from ("-device", f"virtio-blk-{bus},drive=disk{index}")
 
 
 def nic_mac(first: str, index: int) -> str:

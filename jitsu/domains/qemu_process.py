@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jitsu.domains.disk_images import DiskImage
 from jitsu.domains.domain_store import DomainStore
 from jitsu.domains.driver import GUEST_PORTS, Domain, DomainEvent, Happening, Listener
 from jitsu.domains.guest_text import printable
@@ -172,6 +173,8 @@ class QemuProcess:
         self.domain = domain
         self.end = ""
         """Why the process ended, for people; empty while it runs."""
+        self.images: tuple[DiskImage, ...] = ()
+        """Its disks as they were when it was started; none for one that was adopted."""
         self._pidfd = pidfd
         self._files = files
         self._listener = listener

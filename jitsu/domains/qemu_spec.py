@@ -2,6 +2,7 @@
 
 import os
 
+from jitsu.domains.disk_images import DiskImage, examine
 from jitsu.domains.driver import DomainSpec
 from jitsu.domains.kernel import recognise
 from jitsu.domains.qemu_arguments import MIB, machine_for
@@ -12,7 +13,7 @@ LEAST_MEMORY = 2 * MIB
 
 
 def check_spec(spec: DomainSpec) -> None:
-    """Say what stands against this spec: kernel, machine, initrd or memory. Raises `DomainError`."""
+    """Say what stands against this spec: kernel, machine, initrd, memory or disks. Raises `DomainError`."""
     kernel = recognise(spec.kernel)
     machine_for(spec, kernel)
     if spec.initrd is not None and not os.access(spec.initrd, os.R_OK):
@@ -33,3 +34,20 @@ def check_spec(spec: DomainSpec) -> None:
         )
     if "\0" in spec.cmdline:
         raise DomainError(f"service {spec.service}: the command line has a NUL character in it")
+    images_of(spec)
+
+
+def check_saved_disks(spec: DomainSpec) -> None:
+    """A saved guest remembers what it read: its disks must be what they were. Raises `DomainError`."""
+    for image in images_of(spec):
+        if image.device:
+            raise DomainError(
+                f"service {spec.service}: disk {image.disk.path}: is a block device, and nobody can tell whether it is "
+                "what a saved guest remembers",
+                hint="use a file, or another mode than snapshot",
+            )
+
+
+def images_of(spec: DomainSpec) -> list[DiskImage]:
+    """The images of the spec's disks, as they are now. Raises `DomainError` for one that cannot be a disk."""
+    return [examine(spec.service, disk) for disk in spec.disks]

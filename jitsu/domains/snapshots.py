@@ -40,7 +40,9 @@ class Snapshots:
 
     def path(self, spec: DomainSpec) -> Path:
         told = {name: str(value) for name, value in asdict(replace(spec, domid=0)).items()}
-        key = hashlib.blake2s(json.dumps([self._maker, told]).encode(), digest_size=8).hexdigest()
+        # What a guest remembers of a disk counts as long as the disk is what it was.
+        disks = [_stamp_of(disk.path) for disk in spec.disks]
+        key = hashlib.blake2s(json.dumps([self._maker, told, disks]).encode(), digest_size=8).hexdigest()
         return self._folder / f"{spec.service}.{key}"
 
     def usable(self, spec: DomainSpec) -> bool:
@@ -141,6 +143,13 @@ class Snapshots:
 
 def _stamp(status: os.stat_result) -> Stamp:
     return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _stamp_of(path: Path) -> Stamp | None:
+    try:
+        return _stamp(os.stat(path))
+    except OSError:
+        return None
 
 
 def _header(fd: int) -> bytes:

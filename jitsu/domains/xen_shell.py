@@ -260,6 +260,11 @@ def kind_of(spec: DomainSpec, machine: str) -> Kind:
             f"service {spec.service}: initrd {spec.initrd} is missing or cannot be read",
             hint="build it, or mend `initrd` in jitsu.toml",
         )
+    if spec.disks:
+        raise DomainError(
+            f"service {spec.service}: this driver gives its domains no disks",
+            hint="leave out `disks`, or use the qemu or the libvirt driver",
+        )
     return kind
 
 

@@ -8,9 +8,11 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from jitsu.config import NetworkConfig, ServiceConfig
+from jitsu.domains.disk_images import examine
 from jitsu.domains.domain_record import Standing
 from jitsu.domains.domain_store import DomainStore
 from jitsu.domains.driver import Domain, Driver, Ending, Saver
@@ -19,6 +21,7 @@ from jitsu.network.frames import mac_bytes
 from jitsu.network.host import Network
 from jitsu.network.packet import Interest
 from jitsu.summon.admission import Budget
+from jitsu.summon.disk_claims import DiskClaims
 from jitsu.summon.tasks import Tasks
 from jitsu.summon.tenant import Holding, spec_of
 from jitsu.synjitsu.connections import ConnectionTable
@@ -47,6 +50,7 @@ class Builder:
         self._store = store
         self._budget = budget
         self._tasks = tasks
+        self._disks = DiskClaims()
         self._last_domid = 0
 
     @property
@@ -67,11 +71,12 @@ class Builder:
         return self._budget.refuses(service.memory, service.vcpus)
 
     def admit(self, service: ServiceConfig) -> Holding:
-        """Book the room for a guest of this service, or for a monitor of its shape. Raises DomainError."""
+        """Book the room and the disks for a guest of this service, or a monitor of its shape. Raises DomainError."""
         reason = self.refuses(service)
         if reason is not None:
             raise DomainError(reason)
         holding = Holding(self._next_domid())
+        self._claim_disks(service, holding)
         self._budget.grant(holding.domid, service.memory, service.vcpus)
         return holding
 
@@ -86,9 +91,16 @@ class Builder:
         """What a domain that outlived an earlier daemon holds. Raises JitsuError or OSError; `let_go` of it then."""
         holding = Holding(domain.domid, domain)
         self._budget.grant(holding.domid, service.memory, service.vcpus)
+        # A guest needs no name any more for what it has open.
+        with suppress(DomainError):
+            self._claim_disks(service, holding)
         standing = Standing.RESTING if domain.paused else Standing.BOOTING
         self._store.began(spec_of(service, self._settings, holding.domid), standing)
         return holding
+
+    def _claim_disks(self, service: ServiceConfig, holding: Holding) -> None:
+        images = [examine(service.name, disk) for disk in service.disks]
+        self._disks.claim(holding.domid, service.name, images)
 
     def serves(self, holding: Holding) -> None:
         """The guest's gate is open, since `serving_since`."""
@@ -241,11 +253,16 @@ class Builder:
             except JitsuError as error:
                 ending = Ending.KILLED
                 log.error("%s: domain %d could not be ended: %s", domain.service, domain.domid, error)
-        self.let_go(holding)
+        self.bury(holding)
         return ending
 
+    def bury(self, holding: Holding) -> None:
+        """Give back all that a domain held that is gone; may be called twice."""
+        self.let_go(holding)
+        self._disks.release(holding.domid)
+
     def let_go(self, holding: Holding) -> None:
-        """Give back what a domain held that is gone, or about to be; may be called twice."""
+        """Give back what others can have before the domain is gone, its disks not among it; may be called twice."""
         self._budget.release(holding.domid)
         self._store.ended(holding.domid)
         if holding.deadline is not None:

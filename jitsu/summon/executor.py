@@ -324,7 +324,7 @@ class Executor:
         if holding is None:
             return
         tenant.holding = None
-        self.builder.let_go(holding)
+        self.builder.bury(holding)
         if holding.restored and holding.serving_since is None:
             # Whatever it is, it is no guest that can be copied: the next one boots, and is saved anew.
             log.warning("%s: its saved state is given up, for a guest restored from it never served", tenant.name)

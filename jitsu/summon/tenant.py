@@ -232,4 +232,5 @@ def spec_of(service: ServiceConfig, settings: NetworkConfig, domid: int = 0) -> 
         store_port=service.ready == "store",
         fingerprint=service.fingerprint,
         config=tuple(config),
+        disks=service.disks,
     )

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -25,7 +25,7 @@ MACHINES = {
 
 
 @contextmanager
-def booted(machine: str, lan: Lan, console: Path) -> Iterator[subprocess.Popen[bytes]]:
+def booted(machine: str, lan: Lan, console: Path, disks: Sequence[Path] = ()) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(
         [
             *MACHINES[machine],
@@ -33,6 +33,7 @@ def booted(machine: str, lan: Lan, console: Path) -> Iterator[subprocess.Popen[b
             *["-kernel", str(kernel(machine.partition("-")[0])), "-append", arguments(BOARD)],
             *["-serial", f"file:{console}", "-netdev", f"tap,id=n0,fd={lan.tap}"],
             *["-device", "virtio-net-device,netdev=n0"],
+            *[word for number, disk in enumerate(disks) for word in _disk(number, disk)],
         ],
         pass_fds=(lan.tap,),
     ) as running:
@@ -40,6 +41,13 @@ def booted(machine: str, lan: Lan, console: Path) -> Iterator[subprocess.Popen[b
             yield running
         finally:
             running.terminate()
+
+
+def _disk(number: int, image: Path) -> list[str]:
+    return [
+        *["-drive", f"if=none,id=d{number},format=raw,readonly=on,file={image}"],
+        *["-device", f"virtio-blk-device,drive=d{number}"],
+    ]
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -58,6 +66,24 @@ def test_it_serves_and_ends(machine: str, tmp_path: Path) -> None:
 
     assert running.returncode == 0
     assert "crashing, as asked" in console.read_text()
+
+
+@pytest.mark.parametrize("machine", ["armhf", "arm64-gicv3"])
+def test_it_serves_its_disks(machine: str, tmp_path: Path) -> None:
+    console, disks = tmp_path / "console", [tmp_path / "first", tmp_path / "second"]
+    for disk, sectors in zip(disks, (300, 7), strict=True):
+        disk.write_bytes(os.urandom(512 * sectors))
+    with lay(BOARD.wire) as lan, booted(machine, lan, console, disks):
+        await_truth(lambda: console.exists() and "ready" in console.read_text(), "a line that says ready")
+        said = [json.loads(ask(lan, "GET", f"/disk?disk={number}")[1]) for number in (0, 1)]
+        first = [ask(lan, "GET", f"/disk?sector={at}&count=100")[1] for at in (0, 100, 200)]
+        second = ask(lan, "GET", "/disk?disk=1&sector=0&count=7")[1]
+        none = ask(lan, "GET", "/disk?disk=2")[0]
+
+    assert [each["sectors"] for each in said] == [300, 7]
+    assert b"".join(first) == disks[0].read_bytes()
+    assert second == disks[1].read_bytes()
+    assert none == 404
 
 
 @pytest.mark.parametrize("architecture", ["armhf", "arm64"])

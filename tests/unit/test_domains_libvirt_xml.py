@@ -1,11 +1,15 @@
 """What libvirt is told, word for word, and the identity that it gives back."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from jitsu.config import Disk
 from jitsu.domains.console_files import ConsoleFiles
+from jitsu.domains.disk_images import DiskImage
 from jitsu.domains.driver import DomainSpec
 from jitsu.domains.kernel import Kernel, KernelFormat
 from jitsu.domains.libvirt_xml import domain_name, domain_xml, identity_in, plug_commands
@@ -27,21 +31,30 @@ STOCK = replace(
     SPEC, memory=(256 << 20) + 1, vcpus=2, initrd=Path("/srv/<initrd>"), cmdline='say="a & b"', tells_ready=False
 )
 
-CASES = {
+IMAGES = (
+    DiskImage(Disk(Path("/srv/a <&> b.img")), 512, False, (1, 1)),
+    DiskImage(Disk(Path("/dev/vg/state"), writable=True), 512, True, (0, 2)),
+)
+
+CASES: dict[str, tuple[Any, ...]] = {
     "unikernel": (SPEC, KernelFormat.PVH_ELF, "tcg", 1),
     "unikernel-on-kvm": (SPEC, KernelFormat.PVH_ELF, "kvm", 1),
     "unikernel-with-the-store": (replace(SPEC, store_port=True), KernelFormat.PVH_ELF, "kvm", 1),
     "vmlinux": (replace(SPEC, initrd=Path("/srv/initrd")), KernelFormat.VMLINUX, "tcg", 0),
     "stock-linux": (STOCK, KernelFormat.BZIMAGE, "kvm", 2),
     "stock-linux-that-tells": (replace(STOCK, tells_ready=True), KernelFormat.BZIMAGE, "tcg", 1),
+    "unikernel-with-disks": (SPEC, KernelFormat.PVH_ELF, "tcg", 1, IMAGES),
+    "stock-linux-with-disks": (STOCK, KernelFormat.BZIMAGE, "kvm", 1, IMAGES),
 }
 
 
-def described(spec: DomainSpec, form: KernelFormat, accelerator: str, nics: int) -> str:
+def described(
+    spec: DomainSpec, form: KernelFormat, accelerator: str, nics: int, images: Sequence[DiskImage] = ()
+) -> str:
     domains = Path("/run/edge/domains")
     files, console = DomainFiles(domains, spec.domid), ConsoleFiles(domains, spec.domid, spec.service).prefix
     kernel = Kernel(spec.kernel, form, 0)
-    return domain_xml("/usr/bin/qemu-system-x86_64", spec, kernel, "edge", accelerator, files, console, nics)
+    return domain_xml("/usr/bin/qemu-system-x86_64", spec, kernel, "edge", accelerator, files, console, nics, images)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -1,10 +1,13 @@
 """QEMU's command line, word by word, and the identity in it."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from jitsu.config import Disk
+from jitsu.domains.disk_images import DiskImage
 from jitsu.domains.driver import DomainSpec
 from jitsu.domains.kernel import Kernel, KernelFormat
 from jitsu.domains.qemu_arguments import Descriptors, Identity, machine_for, qemu_arguments
@@ -69,6 +72,35 @@ def test_a_port_to_the_store_is_one_port_more_and_nobody_is_waited_for() -> None
         *("-device", "virtio-serial-device,max_ports=2"),
         *("-device", "virtserialport,chardev=store,name=org.jitsu.xenstore"),
     ]
+
+
+def test_disks_are_in_their_order_with_whatever_is_in_a_path() -> None:
+    images = [
+        DiskImage(Disk(Path('/srv/a, "b".img')), 512, False, (1, 1)),
+        DiskImage(Disk(Path("/dev/vg/c"), writable=True), 512, True, (0, 2)),
+    ]
+
+    def disks(form: KernelFormat) -> list[str]:
+        arguments = qemu_arguments(
+            QEMU, SPEC, kernel(form), "edge", "tcg", Descriptors(7), str(CONSOLE), images=images, paused=True
+        )
+        return arguments[arguments.index("chardev:console") + 1 : -1]
+
+    first, first_device, second, second_device = disks(KernelFormat.PVH_ELF)[1::2]
+    assert json.loads(first) == {
+        "driver": "raw",
+        "node-name": "disk0",
+        "read-only": True,
+        "file": {"driver": "file", "filename": '/srv/a, "b".img', "locking": "on"},
+    }
+    assert json.loads(second) == {
+        "driver": "raw",
+        "node-name": "disk1",
+        "read-only": False,
+        "file": {"driver": "host_device", "filename": "/dev/vg/c", "locking": "on"},
+    }
+    assert (first_device, second_device) == ("virtio-blk-device,drive=disk0", "virtio-blk-device,drive=disk1")
+    assert disks(KernelFormat.BZIMAGE)[3::4] == ["virtio-blk-pci,drive=disk0", "virtio-blk-pci,drive=disk1"]
 
 
 def test_stock_linux() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from jitsu.config import Disk
 from jitsu.domains.driver import DomainSpec
 from jitsu.domains.snapshots import HEADER_SIZE, Snapshots
 from jitsu.errors import DomainError
@@ -23,6 +24,21 @@ def saved(snapshots: Snapshots, spec: DomainSpec = SPEC) -> Path:
     with snapshots.writing(spec) as fd:
         os.write(fd, STATE)
     return snapshots.path(spec)
+
+
+def test_a_state_counts_while_the_disk_is_what_it_was(snapshots: Snapshots, tmp_path: Path) -> None:
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(bytes(512))
+    spec = replace(SPEC, disks=(Disk(disk),))
+    saved(snapshots, spec)
+    assert snapshots.usable(spec)
+    status = disk.stat()
+    os.utime(disk, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    assert not snapshots.usable(spec)
+    os.utime(disk, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert snapshots.usable(spec)
+    disk.unlink()
+    assert not snapshots.usable(spec)
 
 
 def test_what_was_written_can_be_read_whoever_the_domain_is(snapshots: Snapshots) -> None:

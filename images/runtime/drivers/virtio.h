@@ -10,6 +10,7 @@
 
 /* Device types (section 5). */
 #define VIRTIO_ID_NET 1
+#define VIRTIO_ID_BLOCK 2
 #define VIRTIO_ID_CONSOLE 3
 #define VIRTIO_ID_ENTROPY 4
 
@@ -24,6 +25,7 @@ struct virtio_device {
 };
 
 /* Descriptor flags (section 2.6.5). */
+#define VIRTQ_NEXT 1
 #define VIRTQ_DEVICE_WRITES 2
 
 #define VIRTQUEUE_MAX 64 /* entries; a power of two */
@@ -85,11 +87,13 @@ void virtio_notify(const struct virtio_device *device, uint16_t queue);
 uintptr_t virtqueue_available(const struct virtqueue *queue);
 uintptr_t virtqueue_used(const struct virtqueue *queue);
 
-/* Descriptor id stands for this buffer from now on.  Each request is a single
- * descriptor: headers lie directly before their data. */
+/* Descriptor id stands for this buffer from now on. */
 void virtqueue_describe(struct virtqueue *queue, uint16_t id, void *buffer, uint32_t length, uint16_t flags);
 
-/* The length of descriptor id's buffer, for what the device only reads. */
+/* Descriptor id goes on in descriptor `next`: only the first of a chain is offered and taken. */
+void virtqueue_chain(struct virtqueue *queue, uint16_t id, uint16_t next);
+
+/* The length of descriptor id's buffer, where it is not always the same. */
 void virtqueue_set_length(struct virtqueue *queue, uint16_t id, uint32_t length);
 
 /* Makes a buffer available to the device; it hears of it by virtqueue_kick(). */

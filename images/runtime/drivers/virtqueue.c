@@ -52,6 +52,12 @@ void virtqueue_describe(struct virtqueue *queue, uint16_t id, void *buffer, uint
     queue->memory->descriptors[id].flags = flags;
 }
 
+void virtqueue_chain(struct virtqueue *queue, uint16_t id, uint16_t next)
+{
+    queue->memory->descriptors[id].flags |= VIRTQ_NEXT;
+    queue->memory->descriptors[id].next = next;
+}
+
 void virtqueue_set_length(struct virtqueue *queue, uint16_t id, uint32_t length)
 {
     queue->memory->descriptors[id].length = length;

@@ -26,12 +26,14 @@ struct blockdev {
 
     /* Any number of reads may be given; they may be done in any order. */
     void (*read)(struct blockdev *device, struct blockdev_read *read);
+
+    struct blockdev *next; /* owned by the list of devices */
 };
 
-/* A driver that has found its device announces it; the first one is used. */
+/* A driver that has found a device announces it, in the order in which the host has them. */
 void blockdev_register(struct blockdev *device);
 
-/* The device in use, or NULL: not every guest has one. */
-struct blockdev *blockdev_get(void);
+/* One of the guest's devices, from 0 on, or NULL: there are not so many. */
+struct blockdev *blockdev_get(unsigned int index);
 
 #endif

@@ -2,15 +2,19 @@
 
 #include <stddef.h>
 
-static struct blockdev *first;
+static struct blockdev *first, **end = &first;
 
 void blockdev_register(struct blockdev *device)
 {
-    if (first == NULL)
-        first = device;
+    *end = device;
+    end = &device->next;
 }
 
-struct blockdev *blockdev_get(void)
+struct blockdev *blockdev_get(unsigned int index)
 {
-    return first;
+    struct blockdev *device = first;
+
+    while (device != NULL && index-- > 0)
+        device = device->next;
+    return device;
 }

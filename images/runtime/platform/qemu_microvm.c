@@ -6,6 +6,7 @@
 #include "cpu.h"
 #include "uart16550.h"
 #include "virtio.h"
+#include "virtio_block.h"
 #include "virtio_net.h"
 #include "virtio_rng.h"
 #include "virtio_serial.h"
@@ -26,12 +27,16 @@ static void start_devices(void)
     const unsigned int slots = many ? SLOTS_MANY : SLOTS_FEW;
     const unsigned int first_line = many ? FIRST_LINE_MANY : FIRST_LINE_FEW;
 
-    for (unsigned int i = 0; i < slots; i++) {
+    /* QEMU fills the slots from the last one on, and disks are to be found in its order. */
+    for (unsigned int i = slots; i-- > 0;) {
         struct virtio_device device;
 
         switch (virtio_probe(&device, SLOTS_BASE + i * SLOT_SIZE, first_line + i)) {
         case VIRTIO_ID_NET:
             virtio_net_start(&device);
+            break;
+        case VIRTIO_ID_BLOCK:
+            virtio_block_start(&device);
             break;
         case VIRTIO_ID_CONSOLE:
             virtio_serial_start(&device);
@@ -45,6 +50,13 @@ static void start_devices(void)
     }
 }
 
+static bool poll(void)
+{
+    const bool serial = virtio_serial_poll(), block = virtio_block_poll();
+
+    return serial || block;
+}
+
 /* There is no power switch: to reset the machine ends the VM. */
 static _Noreturn void end(bool crashed)
 {
@@ -56,6 +68,6 @@ const struct platform qemu_microvm = {
     .console_start = uart16550_start,
     .console_write = uart16550_write,
     .start_devices = start_devices,
-    .poll = virtio_serial_poll,
+    .poll = poll,
     .end = end,
 };

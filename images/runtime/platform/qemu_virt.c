@@ -4,6 +4,7 @@
 #include "cpu.h"
 #include "pl011.h"
 #include "virtio.h"
+#include "virtio_block.h"
 #include "virtio_net.h"
 #include "virtio_rng.h"
 #include "virtio_serial.h"
@@ -19,12 +20,16 @@
 
 static void start_devices(void)
 {
-    for (unsigned int i = 0; i < SLOTS; i++) {
+    /* QEMU fills the slots from the last one on, and disks are to be found in its order. */
+    for (unsigned int i = SLOTS; i-- > 0;) {
         struct virtio_device device;
 
         switch (virtio_probe(&device, SLOTS_BASE + i * SLOT_SIZE, FIRST_LINE + i)) {
         case VIRTIO_ID_NET:
             virtio_net_start(&device);
+            break;
+        case VIRTIO_ID_BLOCK:
+            virtio_block_start(&device);
             break;
         case VIRTIO_ID_CONSOLE:
             virtio_serial_start(&device);
@@ -38,6 +43,13 @@ static void start_devices(void)
     }
 }
 
+static bool poll(void)
+{
+    const bool serial = virtio_serial_poll(), block = virtio_block_poll();
+
+    return serial || block;
+}
+
 static _Noreturn void end(bool crashed)
 {
     for (;;)
@@ -48,6 +60,6 @@ const struct platform qemu_virt = {
     .console_start = pl011_start,
     .console_write = pl011_write,
     .start_devices = start_devices,
-    .poll = virtio_serial_poll,
+    .poll = poll,
     .end = end,
 };

@@ -6,7 +6,7 @@ PLATFORM_SOURCES := \
 	arch/x86_64/xen_timer.c arch/x86_64/hypercall.c arch/x86_64/rdrand.c \
 	platform/x86_64.c platform/qemu_microvm.c platform/xen_domain.c \
 	drivers/uart16550.c drivers/virtio_mmio.c drivers/virtqueue.c drivers/virtio_net.c \
-	drivers/virtio_serial.c drivers/virtio_rng.c \
+	drivers/virtio_serial.c drivers/virtio_rng.c drivers/virtio_block.c \
 	drivers/xen.c drivers/xen_ring.c drivers/xen_console.c drivers/xen_store.c drivers/xen_frontend.c \
 	drivers/xen_net.c drivers/xen_block.c
 PLATFORM_INCLUDES := arch/x86_64 drivers platform

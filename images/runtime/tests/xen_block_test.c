@@ -206,14 +206,14 @@ static void begin(unsigned int which, uint64_t sector, uint32_t count)
 {
     reads[which].read = (struct blockdev_read){.sector = sector, .count = count, .done = done};
     reads[which].under_way = true;
-    blockdev_get()->read(blockdev_get(), &reads[which].read);
+    blockdev_get(0)->read(blockdev_get(0), &reads[which].read);
 }
 
 static void check_reads(void)
 {
-    const uint32_t most = blockdev_get()->most;
+    const uint32_t most = blockdev_get(0)->most;
 
-    assert(most == 88 && blockdev_get()->sectors == SECTORS);
+    assert(most == 88 && blockdev_get(0)->sectors == SECTORS);
     for (uint32_t count = 1; count <= most; count++) {
         begin(0, count * 13, count);
         take_requests();
@@ -291,14 +291,14 @@ static void check_lies(void)
 static void check_what_is_not_used(void)
 {
     connect_disk("4096", "5000");
-    assert(blockdev_get() == NULL && printed == 1);
+    assert(blockdev_get(0) == NULL && printed == 1);
 }
 
 static void check_none(void)
 {
     xen_block_start();
     tell("device/vbd/51712/backend", NULL);
-    assert(xen_block_settled() && blockdev_get() == NULL && !xen_block_poll() && said[0] == '\0');
+    assert(xen_block_settled() && blockdev_get(0) == NULL && !xen_block_poll() && said[0] == '\0');
 }
 
 int main(void)
