@@ -9,6 +9,7 @@ case             a request and what may be answered: the words of the tables
 cases_*          the tables
 nginx            nginx on the same content: proof that the suite asks for nothing impossible
 nginx_differences  where nginx answers otherwise, how, and why
+linux            the cache as a program of Linux
 servers          whom the tables are run against
 wrong_server     a proxy in front of nginx that does what the original MiniCache does wrong, one thing at a time
 defects          these things, and which cases find each

@@ -203,6 +203,10 @@ OTHERS: Mapping[str, Defect] = {
         _lacks(b"connection"),
         ("closed where asked, and it is said", "1.0 keeps the connection where asked, and says so"),
     ),
+    "close is said and not done": Defect(
+        _tells(rb"(?mi)^connection:.*\r\n", b"Connection: close\r\n"),
+        ("kept by itself", "two at once", "200 after 404"),
+    ),
     "nothing is kept open": Defect(
         Wrong(ask=lambda head: re.sub(rb"\r\n\r\n$", b"\r\nConnection: close\r\n\r\n", head)),
         ("kept by itself", "two at once", "an empty line between two"),

@@ -60,7 +60,8 @@ _MORE = {
     Profile.USUAL: ("", ""),
     Profile.IMPATIENT: (
         "",
-        "client_header_timeout 1s; client_body_timeout 1s; send_timeout 1s; keepalive_timeout 1s;",
+        "client_header_timeout 1s; client_body_timeout 1s; send_timeout 1s; keepalive_timeout 1s; "
+        "lingering_timeout 1s;",
     ),
     Profile.SMALL: ("", "limit_conn few 4;"),
     Profile.PROXIED: (" proxy_protocol", ""),

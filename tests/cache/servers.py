@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from jitsu import artifacts
 from tests.cache.case import Case, Profile, get, run
+from tests.cache.linux import linux
 from tests.cache.nginx import nginx
 from tests.cache.nginx_differences import DIFFERENCES, Difference
 from tests.cache.wire import Address, Wire
@@ -41,5 +43,12 @@ def _nginx(folder: Path) -> Iterator[Server]:
         yield Server("nginx", addresses, tag_of(addresses[Profile.USUAL]), DIFFERENCES)
 
 
-SERVERS = {"nginx": _nginx}
+@contextlib.contextmanager
+def _linux(folder: Path) -> Iterator[Server]:
+    program = artifacts.build("cache-linux") / "sanitized" / "cache-linux"
+    with linux(program, folder) as addresses:
+        yield Server("linux", addresses, tag_of(addresses[Profile.USUAL]), {})
+
+
+SERVERS = {"nginx": _nginx, "linux": _linux}
 """What starts each of them, in a folder of its own."""

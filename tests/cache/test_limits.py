@@ -1,6 +1,7 @@
 """Slow clients, and more clients than there is room for. The server has patience of a second, or room for four."""
 
 import contextlib
+import select
 import time
 from collections.abc import Callable, Iterator
 
@@ -9,6 +10,9 @@ from tests.cache.content import ITEMS
 from tests.cache.fields import Violation
 from tests.cache.servers import Server
 from tests.cache.wire import PATIENCE, Wire
+
+_MOST_TAKEN = 64 << 20
+"""Bytes: many times what the system keeps for a connection."""
 
 _HUGE = len(ITEMS["huge.bin"].content)
 
@@ -60,6 +64,13 @@ def test_a_second_head_that_comes_in_drops(server: Server) -> None:
         finish(wire, After.CLOSED)
 
 
+def test_a_body_that_does_not_come(server: Server) -> None:
+    with server.connect(Profile.IMPATIENT) as wire:
+        wire.send(get("/hello.txt", "Content-Length: 100") + b"x")
+        assert wire.response().status in (200, 400, 408, 413)
+        wire.expect_end()
+
+
 def test_a_reader_that_takes_nothing_is_given_up(server: Server) -> None:
     """How long it takes nobody sees who does not read: so it reads on after a while, and longer whiles if need be, and
     must find that the response broke off."""
@@ -82,6 +93,21 @@ def test_a_slow_one_is_not_in_the_way_of_others(server: Server) -> None:
             wire.send(get("/huge.bin") + get("/hello.txt"))
             ok("huge.bin").take(wire)
             ok("hello.txt").take(wire)
+
+
+def test_requests_without_end_and_nobody_reads(server: Server) -> None:
+    """Responses wait for their reader, so requests have to wait for the responses, and not in the server's memory."""
+    requests = get("/chunks.bin") * 1000
+    sent = 0
+    with server.connect(receive_buffer=4096) as wire:
+        wire.socket.setblocking(False)
+        while select.select([], [wire.socket], [], 1)[1]:
+            sent += wire.socket.send(requests[sent % len(requests) :])
+            assert sent < _MOST_TAKEN, "it takes requests without end"
+        wire.reset()
+    with server.connect() as wire:
+        wire.send(get("/hello.txt"))
+        ok("hello.txt").take(wire)
 
 
 def test_a_full_server_says_so(server: Server) -> None:

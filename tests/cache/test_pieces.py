@@ -53,6 +53,18 @@ def test_a_body_in_two_pieces(server: Server) -> None:
             finish(wire, After.EITHER)
 
 
+def test_a_client_that_waits_for_100(server: Server) -> None:
+    """It is told to go on, or has its answer at once."""
+    with server.connect() as wire:
+        wire.send(get("/hello.txt", "Content-Length: 5", "Expect: 100-continue"))
+        first = wire.head()
+        if first.status == 100:
+            wire.send(b"hello")
+            ok("hello.txt").take(wire)
+        else:
+            assert first.status in (200, 400, 413, 417)
+
+
 @pytest.mark.parametrize("header", [_PROXY_V1, _PROXY_V2], ids=["v1", "v2"])
 def test_a_proxys_header_and_then_a_request_byte_by_byte(server: Server, header: bytes) -> None:
     """The header comes in one piece, which proxy-protocol.txt, 2 lets a receiver want, as nginx does."""

@@ -60,6 +60,7 @@ class Wire:
         self._buffer = bytearray()
         self._taken = bytearray()
         self._is_over = False
+        self._was_last = False
 
     def __enter__(self) -> Self:
         return self
@@ -95,9 +96,12 @@ class Wire:
     def response(self, method: str = "GET") -> Response:
         """The next final response, to a request with that method. Raises Violation."""
         self._taken.clear()
+        if self._was_last:
+            raise Violation("a response was said to be the last one, and there is more")
         while (response := self._one(method)).status < 200:
             if response.fields.keys() & {"content-length", "transfer-encoding"}:
                 raise Violation(f"{response.status} says that it has a body")
+        self._was_last = response.is_last
         return response
 
     def rest(self) -> bytes:
@@ -113,7 +117,7 @@ class Wire:
         if rest := self.rest():
             raise Violation(f"{len(rest)} bytes belong to no response: {rest[:80]!r}")
 
-    def head(self, method: str = "GET") -> Response:
+    def head(self) -> Response:
         """The head of a response, with its body left where it is."""
         lines = self._head().split(b"\r\n")
         matched = _STATUS.fullmatch(lines[0])
@@ -129,7 +133,7 @@ class Wire:
         return Response(status, check_fields(status, fields), b"")
 
     def _one(self, method: str) -> Response:
-        head = self.head(method)
+        head = self.head()
         body = self._body(head, method)
         return Response(head.status, head.fields, body, bytes(self._taken))
 
