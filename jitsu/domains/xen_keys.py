@@ -1,15 +1,17 @@
 """The nodes of the XenStore without which a domain of Xen, its console and its network interface do not work.
 
-As few as that: each costs a round of the store's daemon. Sources: Xen's docs/misc/xenstore-paths.pandoc,
-tools/console/daemon/io.c (what xenconsoled reads), Linux's drivers/net/xen-netback/xenbus.c and
-xen/include/public/io/netif.h. A node that is made takes over the permissions of the one above it, so only the topmost
-ones say theirs.
+As few as that: each costs a round of the store's daemon, and each of a backend's two more, by which dom0's kernel looks
+what it is. A node that is made takes over the permissions of the one above it, so only the topmost ones say theirs: as
+soon as there is one below, which made them, and stays as private as what is around them.
+
+Sources: Xen's docs/misc/xenstore-paths.pandoc, tools/console/daemon/io.c (what xenconsoled reads), Linux's
+drivers/net/xen-netback/xenbus.c, drivers/xen/xenbus/xenbus_probe.c and xen/include/public/io/netif.h.
 
     /local/domain/D             name, domid; the guest may read all of it
         console                 port, ring-ref, limit; xenconsoled adds tty
         data                    the guest's own; data/jitsu/config is what it is told
         device/vif/0            the frontend: the guest's
-        jitsu                   whose domain this is, for a daemon that finds it
+        jitsu                   whose domain this is, for a daemon that finds it; not the guest's to read
     /local/domain/0/backend/vif/D/0
     /local/domain/0/error/backend/vif/D/0/error     netback's, when it refuses
     /libxl/D/type               pv or pvh, as ARM's are too: else `xl console` looks for a device model's console
@@ -19,6 +21,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
+
+from jitsu.xenstore import request
+from jitsu.xenstore.request import Request
 
 HOMES = "/local/domain"
 
@@ -35,11 +40,17 @@ INITIALISING, CONNECTED, CLOSING, CLOSED = b"1", b"4", b"5", b"6"
 
 
 class Node(NamedTuple):
-    """One node to write. `perms` is what SET_PERMS takes, and empty where the node above it decides."""
+    """One node to write. `perms` is what SET_PERMS takes, and empty where the node above it decides. Without a `value`
+    it is there already: the node before it, which lies below, made it."""
 
     path: str
-    value: bytes
+    value: bytes | None
     perms: tuple[str, ...] = ()
+
+    def requests(self) -> list[Request]:
+        """What is asked of the store."""
+        written = [] if self.value is None else [request.write(self.path, self.value)]
+        return written + ([request.set_perms(self.path, self.perms)] if self.perms else [])
 
 
 class Ring(NamedTuple):
@@ -94,11 +105,11 @@ def domain_nodes(
     """
     home = home_of(number)
     nodes = [
-        Node(home, b"", ("n0", f"r{number}")),
+        Node(identity_of(number), identity.encode()),
+        Node(home, None, ("n0", f"r{number}")),
         # `xl` wants names that differ, and a service may have two domains for a moment.
         Node(f"{home}/name", f"{identity.service}-{number}".encode()),
         Node(f"{home}/domid", b"%d" % number),
-        Node(identity_of(number), identity.encode()),
         Node(f"{home}/console/port", b"%d" % console_port),
         Node(f"{home}/console/limit", b"%d" % CONSOLE_LIMIT),
         Node(f"/libxl/{number}/type", b"pv" if pv else b"pvh"),
@@ -172,13 +183,13 @@ def vif_of(number: int) -> str:
 def _vif(number: int, mac: str) -> list[Node]:
     front, back = f"{home_of(number)}/device/vif/0", backend_of(number)
     return [
-        Node(front, b"", (f"n{number}", "r0")),
         Node(f"{front}/backend", back.encode()),
+        Node(front, None, (f"n{number}", "r0")),
         Node(f"{front}/backend-id", b"0"),
         Node(f"{front}/state", INITIALISING),
         Node(f"{front}/mac", mac.encode()),
-        Node(back, b"", ("n0", f"r{number}")),
         Node(f"{back}/frontend", front.encode()),
+        Node(back, None, ("n0", f"r{number}")),
         Node(f"{back}/frontend-id", b"%d" % number),
         Node(f"{back}/online", b"1"),
         Node(f"{back}/handle", b"0"),

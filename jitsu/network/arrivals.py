@@ -1,6 +1,7 @@
 """Interfaces as they come and go, told by the kernel: no looking again and again."""
 
 import asyncio
+import errno
 import socket
 import struct
 from contextlib import suppress
@@ -91,10 +92,15 @@ class Arrivals:
 
 
 def _is_there(name: str) -> bool:
-    try:
-        socket.if_nametoindex(name)
-    except OSError:
-        return False
+    """Asked by binding a socket. For a name that there is not, if_nametoindex(3) has the kernel look for a module
+    (dev_load, net/core/dev_ioctl.c), and wait for modprobe twice; RTM_GETLINK waits while any interface is changed."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as bound:
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name.encode() + b"\0")
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
+            return False
     return True
 
 

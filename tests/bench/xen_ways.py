@@ -166,14 +166,17 @@ class Built:
         await self._store.close()
 
 
+def _number_of(nodes: list[Node]) -> int:
+    """Whose nodes these are: the first is /local/domain/NUMBER/jitsu."""
+    return int(nodes[0].path.split("/")[3])
+
+
 class OneKeyAtATime(XenBuilder):
     """Each request waits for the answer to the one before."""
 
     async def _write(self, nodes: list[Node]) -> None:
-        for node in nodes:
-            await self.store.write(node.path, node.value)
-            if node.perms:
-                await self.store.set_perms(node.path, node.perms)
+        for asked in [each for node in nodes for each in node.requests()]:
+            asked.result((await self.store.answers([asked]))[0])
 
 
 class InATransaction(XenBuilder):
@@ -182,7 +185,8 @@ class InATransaction(XenBuilder):
     async def _write(self, nodes: list[Node]) -> None:
         pipeline = self.store.pipeline()
         for node in nodes:
-            pipeline.write(node.path, node.value)
+            if node.value is not None:
+                pipeline.write(node.path, node.value)
             if node.perms:
                 pipeline.set_perms(node.path, node.perms)
         await pipeline.commit()
@@ -192,7 +196,7 @@ class AsManyKeysAsLibxl(XenBuilder):
     """And those that libxl writes beside them (tools/libs/light/libxl_create.c, libxl_dom.c, libxl_nic.c, Xen 4.17)."""
 
     async def _write(self, nodes: list[Node]) -> None:
-        number = int(nodes[0].path.rpartition("/")[2])
+        number = _number_of(nodes)
         home, back = home_of(number), backend_of(number)
         more = [Node(f"{home}/{name}", b"", (f"n{number}",)) for name in _GUESTS_OWN]
         more += [Node(f"{home}/{name}", b"0") for name in _TOLD]
@@ -220,7 +224,7 @@ class Scripted(XenBuilder):
     """Its ports are a script's, which looks for its bridge in the store."""
 
     async def _write(self, nodes: list[Node]) -> None:
-        number = int(nodes[0].path.rpartition("/")[2])
+        number = _number_of(nodes)
         *most, state = nodes
         await super()._write([*most, Node(f"{backend_of(number)}/bridge", BRIDGE.encode()), state])
 

@@ -9,10 +9,10 @@ PORT, FRAME = 2, 0x39000
 def test_without_an_interface_there_are_nine() -> None:
     nodes = domain_nodes(7, IDENTITY, PORT, FRAME)
     assert [(node.path, node.value) for node in nodes] == [
-        ("/local/domain/7", b""),
+        ("/local/domain/7/jitsu", IDENTITY.encode()),
+        ("/local/domain/7", None),
         ("/local/domain/7/name", b"www-7"),
         ("/local/domain/7/domid", b"7"),
-        ("/local/domain/7/jitsu", IDENTITY.encode()),
         ("/local/domain/7/console/port", b"2"),
         ("/local/domain/7/console/limit", b"1048576"),
         ("/libxl/7/type", b"pvh"),
@@ -43,11 +43,20 @@ def test_the_guest_owns_its_frontend_and_data_and_nothing_else() -> None:
     }
 
 
-def test_permissions_stand_before_anything_is_made_below() -> None:
+def test_permissions_stand_before_anything_is_made_below_but_the_node_that_makes_it() -> None:
     nodes = domain_nodes(7, IDENTITY, PORT, FRAME, mac="00:16:3e:00:00:01", config=[("ip", "10.0.9.2/24")])
     for position, node in enumerate(nodes):
         if node.perms:
-            assert not any(earlier.path.startswith(f"{node.path}/") for earlier in nodes[:position]), node.path
+            below = [earlier.path for earlier in nodes[:position] if earlier.path.startswith(f"{node.path}/")]
+            assert below == [nodes[position - 1].path] * (node.value is None), node.path
+
+
+def test_what_is_asked_of_the_store_is_no_more_than_that() -> None:
+    """Each is a round of its daemon's, and those for the backend three."""
+    nodes = domain_nodes(7, IDENTITY, PORT, FRAME, mac="00:16:3e:00:00:01")
+    asked = [request for node in nodes for request in node.requests()]
+    assert len(asked) == 24
+    assert sum("/backend/vif/7/0" in request.subject for request in asked) == 9
 
 
 def test_both_ends_of_the_interface_name_each_other() -> None:
