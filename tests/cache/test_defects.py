@@ -1,10 +1,11 @@
 """The suite can fail: each way to be wrong is found by the cases that should find it, and by these not without it."""
 
+import random
 from collections.abc import Iterator
 
 import pytest
 
-from tests.cache import test_limits, wire
+from tests.cache import test_limits, test_mutants, test_random, wire
 from tests.cache.case import Profile
 from tests.cache.catalogue import CASES
 from tests.cache.defects import DEFECTS
@@ -63,3 +64,10 @@ def test_a_server_that_waits_for_ever_is_found(right: dict[Profile, Address], mo
         ):
             with pytest.raises(Violation, match="nothing came"):
                 limit(server)
+
+
+def test_random_requests_find_it_too(right: dict[Profile, Address]) -> None:
+    for server in behind(DEFECTS["CRLF behind every body"].wrong, right):
+        for test in (test_random.test_random_pipelines, test_mutants.test_mutants):
+            with pytest.raises(AssertionError):
+                test(server, random.Random(1), full=False)

@@ -16,7 +16,7 @@ _SEEDS = (
     get("/hello.txt", "Content-Length: 5", "Expect: 100-continue") + b"hello" + get("/none"),
     get("/short.link", "If-Modified-Since: Tue, 14 Nov 2023 22:13:20 GMT", version="1.0"),
 )
-_BARE = re.compile(rb"(?m)^[\0-\x20]*[A-Z_-]+ [^\n]*(?<!HTTP/[0-9]\.[0-9])\r?$")
+_BARE = re.compile(rb"(?m)^[\0-\x20]*[A-Z_-]+ [^\n]*(?<! HTTP/[0-9]\.[0-9])\r?$")
 """A request line of HTTP/0.9, somewhere."""
 
 _ODD = (
