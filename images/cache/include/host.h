@@ -40,6 +40,8 @@ void host_log(const char *line, size_t length);
 /* --- disks --------------------------------------------------------------------------------------------- */
 #define HOST_SECTOR 512
 
+struct host_disk;
+
 /* One read.  It is its owner's until it is given to a disk, and again when done() is called. */
 struct host_read {
     uint64_t offset; /* of the disk, in bytes; like the length a multiple of HOST_SECTOR */
@@ -47,7 +49,8 @@ struct host_read {
     void *buffer;
     void (*done)(struct host_read *read, bool ok);
     void *owner;
-    struct host_read *next; /* the platform's, while it has the read */
+    struct host_disk *disk; /* these two are the platform's, while it has the read */
+    struct host_read *next;
 };
 
 struct host_disk {

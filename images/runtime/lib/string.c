@@ -61,6 +61,14 @@ int memcmp(const void *a, const void *b, size_t length)
     return 0;
 }
 
+void *memchr(const void *bytes, int value, size_t length)
+{
+    for (const uint8_t *at = bytes; length > 0; length--, at++)
+        if (*at == (uint8_t)value)
+            return (void *)(uintptr_t)at;
+    return NULL;
+}
+
 size_t strlen(const char *text)
 {
     size_t length = 0;
@@ -68,6 +76,16 @@ size_t strlen(const char *text)
     while (text[length] != '\0')
         length++;
     return length;
+}
+
+char *strchr(const char *text, int character)
+{
+    for (;; text++) {
+        if (*text == (char)character)
+            return (char *)(uintptr_t)text;
+        if (*text == '\0')
+            return NULL;
+    }
 }
 
 int strncmp(const char *a, const char *b, size_t length)
