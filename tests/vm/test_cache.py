@@ -17,11 +17,12 @@ from jitsu.network.namespace import inside
 from shfs.formatting import mkfs
 from shfs.geometry import StripeMode
 from shfs.volume import Volume
-from tests.cache.case import Profile
+from tests.cache.case import Profile, get
 from tests.cache.catalogue import CASES
-from tests.cache.content import write_volume
+from tests.cache.content import ITEMS, write_volume
 from tests.cache.fields import Violation
 from tests.cache.servers import Server, tag_of
+from tests.cache.wire import Address, Wire
 from tests.kept_console import kept_console
 from tests.vm.witness import row
 
@@ -52,6 +53,15 @@ def striped(tmp_path: Path) -> tuple[list[Path], dict[str, bytes]]:
     return paths[::-1], contents
 
 
+def start(stage: Stage) -> Address:
+    """The address of the service, whose guest runs and knows the time: one that booted has no clock before a daemon
+    tells it, as it does when it takes over."""
+    stage.ask("start", service="cache")
+    stage.kill_daemon()
+    stage.start_daemon()
+    return str(stage.config.services["cache"].address), 80
+
+
 def test_the_suite_of_requests_on_a_unikernel(cache: Path, tmp_path: Path) -> None:
     """All of its cases that need no other setting, one after the other on one guest."""
     image = tmp_path / "volume.img"
@@ -59,12 +69,8 @@ def test_the_suite_of_requests_on_a_unikernel(cache: Path, tmp_path: Path) -> No
     cast = Cast("cache", cache, {"disks": [str(image)], "memory": MEMORY})
     failures = {}
     with Stage([cast], folder=tmp_path) as stage:
-        stage.ask("start", service="cache")
+        address = start(stage)
         domain = row(stage, "cache")["domid"]
-        # A guest that booted has no clock before a daemon tells it, as it does when it takes over.
-        stage.kill_daemon()
-        stage.start_daemon()
-        address = (str(stage.config.services["cache"].address), 80)
         with inside(stage.client):
             server = Server("unikernel", {Profile.USUAL: address}, tag_of(address), {})
             for name, case in CASES.items():
@@ -75,6 +81,21 @@ def test_the_suite_of_requests_on_a_unikernel(cache: Path, tmp_path: Path) -> No
                         failures[name] = failure
         assert row(stage, "cache")["domid"] == domain
     assert not failures
+
+
+def test_many_requests_at_once_on_one_connection(cache: Path, tmp_path: Path) -> None:
+    """For more objects than a connection may hold chunks, before the first acknowledgement."""
+    image = tmp_path / "volume.img"
+    write_volume(image)
+    cast = Cast("cache", cache, {"disks": [str(image)], "memory": MEMORY})
+    small = [item for item in ITEMS.values() if 0 < len(item.content) < 1000] * 3
+    with Stage([cast], folder=tmp_path) as stage:
+        address = start(stage)
+        with inside(stage.client), Wire(address) as wire:
+            wire.send(b"".join(get(f"/?{item.digest}") for item in small))
+            responses = [wire.response() for _ in small]
+    assert len(small) > 60
+    assert [(response.status, response.body) for response in responses] == [(200, item.content) for item in small]
 
 
 def test_all_of_a_volume_of_three_disks_comes_to_many_clients(

@@ -218,15 +218,16 @@ bool sending_has_begun(const struct sending *sending)
     return sending->head_sent > 0;
 }
 
-/* There was no buffer for the next chunk.  One that is lent out may be the reason; else somebody else has them all. */
+/* The next chunk cannot be held.  What is lent out of those before it comes back, and that will be told; else somebody
+ * else has all buffers. */
 static enum sending_state starve(struct sending *sending)
 {
+    if (host_tcp_lent(sending->tcp) > 0)
+        return SENDING_BLOCKED;
     if (!sending_has_begun(sending))
         return SENDING_FULL;
-    if (sending->held_count == 0) {
-        sending->waiting = sending->starved = true;
-        chunks_starve(&sending->volume->chunks, &sending->waiter);
-    }
+    sending->waiting = sending->starved = true;
+    chunks_starve(&sending->volume->chunks, &sending->waiter);
     return SENDING_BLOCKED;
 }
 
