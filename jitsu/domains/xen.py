@@ -8,11 +8,12 @@ finished. That a domain ended is told by the store's daemon (@releaseDomain), an
 import asyncio
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from jitsu.domains.console_keeper import Consoles
 from jitsu.domains.driver import Capabilities, Domain, DomainEvent, DomainSpec, Ending, Happening, Listener, Usage
@@ -22,10 +23,21 @@ from jitsu.domains.ready_watches import ReadyWatches
 from jitsu.domains.xen_bindings import Xen, load
 from jitsu.domains.xen_build import Ports, XenBuilder
 from jitsu.domains.xen_consoles import XenConsoles
-from jitsu.domains.xen_keys import HOMES, Identity, identity_of, places, resting_of, shutdown_of, told_of
+from jitsu.domains.xen_keys import (
+    BACKENDS,
+    HOMES,
+    Identity,
+    backend_identity_of,
+    identity_of,
+    places,
+    resting_of,
+    shutdown_of,
+    told_of,
+    vif_of,
+)
 from jitsu.domains.xen_shell import Seen, State, everything, exists, kind_of, look, mark_of
 from jitsu.errors import DomainError, HostError, JitsuError
-from jitsu.network.arrivals import Arrivals
+from jitsu.network.arrivals import Arrivals, is_there
 from jitsu.trace import Trace, Traces
 from jitsu.xenstore import request
 from jitsu.xenstore.client import StoreClient
@@ -122,9 +134,9 @@ class XenDriver:
 
     def is_taken(self, domid: int) -> bool:
         try:
-            # One hypercall, of microseconds.
-            return exists(self._xen, domid)
-        except DomainError:
+            # One hypercall, of microseconds. An interface may be left of another toolstack's domain.
+            return exists(self._xen, domid) or is_there(vif_of(domid))
+        except (DomainError, OSError):
             # Whoever builds the domain hears of it.
             return False
 
@@ -179,11 +191,11 @@ class XenDriver:
         there = await self._builder.xen(everything)
         mark = mark_of(self._instance).hex()
         ours = {each.number: each for each in there if each.uuid.startswith(mark)}
-        identities = await self._identities()
+        identities = await self._identities(HOMES, identity_of)
         known = {guest.uuid for guest in self._guests.values()}
         adopted = []
         for number, each in ours.items():
-            identity = identities.pop(number, None)
+            identity = identities.get(number)
             if each.uuid in known:
                 continue
             if identity is not None and identity.uuid == each.uuid and await self._may_go_on(each):
@@ -191,17 +203,14 @@ class XenDriver:
                 adopted.append(self._keep(domain, each.uuid))
             else:
                 await self._builder.end(number, each.uuid)
-        used = {each.number for each in there}
-        for number, identity in identities.items():
-            # Its domain is gone, and nobody else has the number.
-            if identity.instance == self._instance and number not in used:
-                await self._builder.end(number, identity.uuid)
+        await self._sweep()
         for guest in adopted:
             if not guest.domain.paused:
                 await self._wake(guest)
             else:
                 guest.ready = True
             self._follow(guest)
+            self._heed(guest)
         self._consoles.bury([guest.number for guest in self._guests.values()])
         return [guest.domain for guest in adopted]
 
@@ -210,8 +219,7 @@ class XenDriver:
             self._listening.cancel()
         for task in self._reports:
             task.cancel()
-        self._ready.disconnect()
-        self._consoles.disconnect()
+        self._disconnect()
         self._guests.clear()
         self._builder.close()
         self._xen.close()
@@ -228,9 +236,16 @@ class XenDriver:
             await store.mkdir(place)
         releases = await store.watch("@releaseDomain", limit=1)
         self._builder.store = store
+        await self._builder.refusals.connect(store)
         self._ready.connect(store)
         self._consoles.connect(store)
         return releases
+
+    def _disconnect(self) -> None:
+        """The XenStore is gone."""
+        self._builder.refusals.disconnect()
+        self._ready.disconnect()
+        self._consoles.disconnect()
 
     # Building.
 
@@ -244,6 +259,7 @@ class XenDriver:
             await self._store.write(resting_of(shell.number), b"")
         if spec.tells_ready or spec.store_port:
             self._follow(guest)
+        self._heed(guest)
         return guest.domain
 
     def _keep(self, domain: Domain, uuid: str) -> _Guest:
@@ -262,7 +278,10 @@ class XenDriver:
             return
         guest.ready, guest.clock = True, b""
         self._ready.leave(guest.number)
-        report = asyncio.create_task(self._report(guest, printable(b"ready " + value)))
+        self._report_soon(self._report(guest, printable(b"ready " + value)))
+
+    def _report_soon(self, work: Coroutine[Any, Any, None]) -> None:
+        report = asyncio.create_task(work)
         self._reports.add(report)
         report.add_done_callback(self._reports.discard)
 
@@ -311,11 +330,14 @@ class XenDriver:
                     await self._look_for_ends()
             except StoreUnreachable as error:
                 log.error("the XenStore is gone, and no domain can be built: %s", error.message)
-            self._ready.disconnect()
-            self._consoles.disconnect()
+            self._disconnect()
             await self._store.close()
             releases = await self._found_again()
             log.info("the XenStore is back")
+            try:
+                await self._sweep()
+            except JitsuError as error:
+                log.error("what domains left in the XenStore cannot be removed: %s", error.message)
 
     async def _found_again(self) -> Subscription:
         while True:
@@ -333,21 +355,28 @@ class XenDriver:
         try:
             found = await self._builder.xen(partial(_look_at, guests))
             ended = [(guest, now) for guest, now in zip(guests, found, strict=True) if _is_over(now)]
-            await asyncio.gather(*(self._ended(guest, now) for guest, now in ended))
+            await asyncio.gather(*(self._ended(guest, *_end_of(now)) for guest, now in ended))
         except DomainError as error:
             log.error("%s", error.message)
 
-    async def _ended(self, guest: _Guest, now: Seen | None) -> None:
-        """A domain has ended by itself: remove what is left, and say so, once. Its interface would stay as long as the
-        domain does, and take what is meant for the next one."""
+    def _heed(self, guest: _Guest) -> None:
+        """End the guest when netback gives up on it: nobody can reach it any more."""
+
+        def refused(said: str) -> None:
+            why = f"dom0's kernel refuses to serve its interface {vif_of(guest.number)}: {said}"
+            self._report_soon(self._ended(guest, Happening.CRASHED, why))
+
+        self._builder.refusals.follow(guest.number, refused)
+
+    async def _ended(self, guest: _Guest, happening: Happening, why: str) -> None:
+        """A domain has ended by itself, or is of no use: remove what is left, and say so, once. Its interface would
+        stay as long as the domain does, and take what is meant for the next one."""
         if not guest.over.done():
             guest.over.set_result(None)
         if guest.dismissed or self._guests.get(guest.domain.domid) is not guest:
             return
         guest.dismissed = True
         self._ending.add(guest.number)
-        good = now is not None and now.state is State.SHUT_DOWN
-        why = now.why if now is not None and now.why else "destroyed, and not by jitsu"
         try:
             self._ports.unplug(guest.number)
             await self._consoles.last_words(guest.number, guest.domain.service)
@@ -361,14 +390,27 @@ class XenDriver:
             )
         finally:
             self._ending.discard(guest.number)
-        self._listener(DomainEvent(Happening.EXITED if good else Happening.CRASHED, guest.domain, why))
+        self._listener(DomainEvent(happening, guest.domain, why))
 
     # Adoption.
 
-    async def _identities(self) -> dict[int, Identity]:
-        """By Xen's number, what stands in the store of domains that a jitsu made."""
-        numbers = [int(name) for name in await self._store.list(HOMES) if name.isdecimal()]
-        answers = await self._store.answers([request.read(identity_of(number)) for number in numbers])
+    async def _sweep(self) -> None:
+        """Remove what our domains left in the store that ended while it was away, or no daemon ran."""
+        homes = await self._identities(HOMES, identity_of)
+        backends = await self._identities(BACKENDS, backend_identity_of)
+        # In this order: a domain that is being built is there before its nodes are.
+        uuids = {each.number: each.uuid for each in await self._builder.xen(everything)}
+        for number, identity in (backends | homes).items():
+            if identity.instance == self._instance and number not in uuids:
+                await self._builder.end(number, identity.uuid)
+        for number, identity in backends.items():
+            if identity.instance == self._instance and uuids.get(number, identity.uuid) != identity.uuid:
+                await self._builder.disconnect(number)
+
+    async def _identities(self, place: str, node: Callable[[int], str]) -> dict[int, Identity]:
+        """By Xen's number, what stands there of domains that a jitsu made."""
+        numbers = [int(name) for name in await self._store.list(place) if name.isdecimal()]
+        answers = await self._store.answers([request.read(node(number)) for number in numbers])
         read = {
             number: Identity.decode(answer.payload)
             for number, answer in zip(numbers, answers, strict=True)
@@ -393,6 +435,13 @@ class XenDriver:
 
 def _look_at(guests: Sequence[_Guest], xen: Xen) -> list[Seen | None]:
     return [look(xen, guest.number, guest.uuid) for guest in guests]
+
+
+def _end_of(now: Seen | None) -> tuple[Happening, str]:
+    """How a domain that is over ended, and why."""
+    good = now is not None and now.state is State.SHUT_DOWN
+    why = now.why if now is not None and now.why else "destroyed, and not by jitsu"
+    return Happening.EXITED if good else Happening.CRASHED, why
 
 
 def _is_over(now: Seen | None) -> bool:

@@ -16,45 +16,40 @@ for the last of them. Who finds an unfinished domain ends it by its uuid.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 from jitsu.domains.driver import DomainSpec
-from jitsu.domains.guest_text import printable
 from jitsu.domains.xen_bindings import Handles, Xen
 from jitsu.domains.xen_keys import (
-    CLOSED,
-    CLOSING,
     CONNECTED,
     Identity,
     Node,
     backend_of,
+    backends_of,
     console_node,
     domain_nodes,
     ends,
-    refusal_of,
     tty_of,
     vif_of,
 )
+from jitsu.domains.xen_refusals import Refusals
 from jitsu.domains.xen_shell import MIB, Frames, Kind, Shell, fill, foretold, look, make_shell, mark_of
 from jitsu.errors import DomainError, HostError, JitsuError
-from jitsu.network.arrivals import Arrivals
+from jitsu.network.arrivals import Arrivals, is_there
 from jitsu.trace import Trace
 from jitsu.xenstore import request
 from jitsu.xenstore.client import StoreClient
 from jitsu.xenstore.link import StoreUnreachable
-from jitsu.xenstore.wire import StoreError, Type
+from jitsu.xenstore.wire import StoreError
 
 THREADS = 4
 
 VIF_PATIENCE = 30.0
 """Seconds in which netback must have made an interface, and removed it. It takes milliseconds; a dom0 whose processor
 is busy elsewhere took ten seconds once."""
-
-REFUSAL_LOOK = 1.0
-"""Seconds without an interface after which it is looked whether netback has refused to make it."""
 
 END_PATIENCE = 10.0
 """Seconds in which a domain that was destroyed must be gone. It lives on as long as somebody maps pages of it."""
@@ -92,6 +87,8 @@ class XenBuilder:
         self._instance = instance
         self.store = store
         """Replaced by the owner when the connection was lost."""
+        self.refusals = Refusals()
+        """The owner connects it to the store, and follows what is built."""
         self._arrivals = arrivals
         self._ports = ports
         self._handles = Handles()
@@ -111,6 +108,11 @@ class XenBuilder:
         left: it waits until that is so."""
         shell = None
         try:
+            if spec.mac and is_there(vif_of(spec.domid)):
+                raise DomainError(
+                    f"there is an interface {vif_of(spec.domid)} already, and it is not this domain's",
+                    hint="try again: the next domain has another number",
+                )
             with trace.span("shell"):
                 # A few hypercalls, shorter than it takes to hand them to a thread.
                 shell = make_shell(self._handles.mine(), spec, kind, mark_of(self._instance))
@@ -124,11 +126,17 @@ class XenBuilder:
 
     async def end(self, number: int, uuid: str) -> None:
         """End a domain that may be gone already, and remove all of it. Returns when nothing is left."""
+        self.refusals.leave(number)
         await self._attached(number, uuid)
-        results = await asyncio.gather(self._destroy(number, uuid), self._remove(number), return_exceptions=True)
+        removing = self._remove(number, ends(number))
+        results = await asyncio.gather(self._destroy(number, uuid), removing, return_exceptions=True)
         for result in results:
             if result is not None:
                 raise result
+
+    async def disconnect(self, number: int) -> None:
+        """Remove dom0's end of an interface whose domain is gone, and nothing else: somebody else has the number."""
+        await self._remove(number, [backends_of(number)])
 
     async def connected(self, number: int) -> None:
         """Wait until netback is connected to the guest, if it has an interface: before that its end has no carrier, and
@@ -170,7 +178,7 @@ class XenBuilder:
                 raise DomainError(f"the rings are at {frames}, and not at {expected}: this is another Xen than 4.17")
             await asyncio.shield(entering)
             with trace.span("introduce"):
-                async with asyncio.timeout(STORE_PATIENCE):
+                async with _answering():
                     if expected is None:
                         await self._write([console_node(shell.number, frames.console.frame)])
                     await self.store.introduce(shell.number, frames.store.frame, frames.store.port)
@@ -202,13 +210,14 @@ class XenBuilder:
 
     async def _write(self, nodes: list[Node]) -> None:
         requests = [each for node in nodes for each in node.requests()]
-        async with asyncio.timeout(STORE_PATIENCE):
+        async with _answering():
             for asked, answer in zip(requests, await self.store.answers(requests), strict=True):
                 asked.result(answer)
 
     async def _attached(self, number: int, uuid: str) -> None:
         """Wait until the console of a domain that was introduced has its terminal, or there will be none."""
-        with suppress(TimeoutError, StoreError):
+        # Without a store there is nothing to wait for, and the domain has to end all the same.
+        with suppress(TimeoutError, StoreError, StoreUnreachable):
             async with asyncio.timeout(CONSOLE_PATIENCE):
                 if not await self.store.is_introduced(number):
                     return
@@ -233,17 +242,22 @@ class XenBuilder:
     async def _interface(self, number: int) -> None:
         """Wait for netback's interface. Raises `DomainError` with netback's reason, if it gives one."""
         name = vif_of(number)
+        refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def refuse(said: str) -> None:
+            if not refused.done():
+                refused.set_result(said)
+
+        self.refusals.follow(number, refuse)
+        coming = asyncio.ensure_future(self._arrivals.come(name, VIF_PATIENCE))
         try:
-            async with asyncio.timeout(VIF_PATIENCE):
-                while True:
-                    with suppress(TimeoutError):
-                        await self._arrivals.come(name, REFUSAL_LOOK)
-                        return
-                    if said := await self._refusal(number):
-                        raise DomainError(
-                            f"{name}: dom0's kernel refuses to make it: {said}",
-                            hint="see what else it says of it: dmesg",
-                        )
+            await asyncio.wait((coming, refused), return_when=asyncio.FIRST_COMPLETED)
+            if refused.done():
+                raise DomainError(
+                    f"{name}: dom0's kernel refuses to make it: {refused.result()}",
+                    hint="see what else it says of it: dmesg",
+                )
+            await coming
         except TimeoutError:
             raise DomainError(
                 f"{name}: dom0's kernel made no such interface within {VIF_PATIENCE:g} s",
@@ -251,14 +265,8 @@ class XenBuilder:
             ) from None
         except OSError as error:
             raise DomainError(f"{name} cannot be looked for: {error.strerror}") from None
-
-    async def _refusal(self, number: int) -> str:
-        """Why netback has given up on this domain; empty if it has not. What an earlier one of that number left there
-        does not count."""
-        state, said = await self.store.answers(
-            [request.read(f"{backend_of(number)}/state"), request.read(refusal_of(number))]
-        )
-        return printable(said.payload) if said.type == Type.READ and state.payload in (CLOSING, CLOSED) else ""
+        finally:
+            coming.cancel()
 
     async def _destroy(self, number: int, uuid: str) -> None:
         def destroy(xen: Xen) -> bool:
@@ -281,9 +289,10 @@ class XenBuilder:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_LOOK)
 
-    async def _remove(self, number: int) -> None:
-        # What is not there need not be removed.
-        await self.store.answers([request.rm(path) for path in ends(number)])
+    async def _remove(self, number: int, paths: list[str]) -> None:
+        async with _answering():
+            # What is not there need not be removed.
+            await self.store.answers([request.rm(path) for path in paths])
         with suppress(TimeoutError):
             await self._arrivals.gone(vif_of(number), VIF_PATIENCE)
 
@@ -295,6 +304,18 @@ class XenBuilder:
         except asyncio.CancelledError:
             await asyncio.wait((task,))
             raise
+
+
+@asynccontextmanager
+async def _answering() -> AsyncIterator[None]:
+    """A block in which the store must answer. Raises `HostError`; what it was asked for it does later, if it lives."""
+    try:
+        async with asyncio.timeout(STORE_PATIENCE):
+            yield
+    except TimeoutError:
+        raise HostError(
+            f"the XenStore does not answer within {STORE_PATIENCE:g} s", hint="look whether xenstored still runs"
+        ) from None
 
 
 async def _both(first: Coroutine[Any, Any, None], second: Coroutine[Any, Any, None]) -> None:
@@ -317,9 +338,7 @@ async def _both(first: Coroutine[Any, Any, None], second: Coroutine[Any, Any, No
 def _explained(error: BaseException, spec: DomainSpec) -> BaseException:
     """What went wrong, as the driver's callers know it."""
     match error:
-        case TimeoutError():
-            return DomainError(f"service {spec.service}: the XenStore does not answer within {STORE_PATIENCE:g} s")
-        case StoreUnreachable():
+        case StoreUnreachable() | HostError():
             return HostError(f"service {spec.service}: {error.message}", hint=error.hint)
         case DomainError() | StoreError():
             hint = error.hint

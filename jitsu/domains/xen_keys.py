@@ -13,6 +13,7 @@ drivers/net/xen-netback/xenbus.c, drivers/xen/xenbus/xenbus_probe.c and xen/incl
         device/vif/0            the frontend: the guest's
         jitsu                   whose domain this is, for a daemon that finds it; not the guest's to read
     /local/domain/0/backend/vif/D/0
+        jitsu                   whose it is, once more: `xl destroy` removes all of the above, and not this
     /local/domain/0/error/backend/vif/D/0/error     netback's, when it refuses
     /libxl/D/type               pv or pvh, as ARM's are too: else `xl console` looks for a device model's console
 """
@@ -35,7 +36,7 @@ BACKENDS = f"{HOMES}/0/backend/vif"
 REFUSALS = f"{HOMES}/0/error/backend/vif"
 """What netback complains of (Linux's drivers/xen/xenbus/xenbus_client.c); nobody but us removes it."""
 
-INITIALISING, CONNECTED, CLOSING, CLOSED = b"1", b"4", b"5", b"6"
+INITIALISING, CONNECTED = b"1", b"4"
 """States of a device's two ends (xen/include/public/io/xenbus.h)."""
 
 
@@ -120,7 +121,7 @@ def domain_nodes(
     told = [Node(f"{home}/data/jitsu/config/{key}", value.encode()) for key, value in config]
     if told:
         nodes.append(Node(f"{home}/data/jitsu/config", b"", ("n0", f"r{number}")))
-    return nodes + told + (_vif(number, mac) if mac else [])
+    return nodes + told + (_vif(number, mac, identity) if mac else [])
 
 
 def console_node(number: int, frame: int) -> Node:
@@ -134,8 +135,9 @@ def places() -> list[str]:
 
 
 def ends(number: int) -> list[str]:
-    """What to remove of a domain: with these all of its nodes are gone. Not all need be there."""
-    return [home_of(number), f"/libxl/{number}", f"{BACKENDS}/{number}", f"{REFUSALS}/{number}"]
+    """What to remove of a domain: with these all of its nodes are gone. Not all need be there. Last is what says whose
+    they are: who is killed in between leaves what his successor knows."""
+    return [f"/libxl/{number}", f"{REFUSALS}/{number}", backends_of(number), home_of(number)]
 
 
 def home_of(number: int) -> str:
@@ -166,8 +168,18 @@ def tty_of(number: int) -> str:
     return f"{home_of(number)}/console/tty"
 
 
+def backends_of(number: int) -> str:
+    return f"{BACKENDS}/{number}"
+
+
 def backend_of(number: int) -> str:
-    return f"{BACKENDS}/{number}/0"
+    """Dom0's end of the interface."""
+    return f"{backends_of(number)}/0"
+
+
+def backend_identity_of(number: int) -> str:
+    """Whose domain it is the interface of."""
+    return f"{backend_of(number)}/jitsu"
 
 
 def refusal_of(number: int) -> str:
@@ -180,7 +192,7 @@ def vif_of(number: int) -> str:
     return f"vif{number}.0"
 
 
-def _vif(number: int, mac: str) -> list[Node]:
+def _vif(number: int, mac: str, identity: Identity) -> list[Node]:
     front, back = f"{home_of(number)}/device/vif/0", backend_of(number)
     return [
         Node(f"{front}/backend", back.encode()),
@@ -188,8 +200,9 @@ def _vif(number: int, mac: str) -> list[Node]:
         Node(f"{front}/backend-id", b"0"),
         Node(f"{front}/state", INITIALISING),
         Node(f"{front}/mac", mac.encode()),
-        Node(f"{back}/frontend", front.encode()),
+        Node(backend_identity_of(number), identity.encode()),
         Node(back, None, ("n0", f"r{number}")),
+        Node(f"{back}/frontend", front.encode()),
         Node(f"{back}/frontend-id", b"%d" % number),
         Node(f"{back}/online", b"1"),
         Node(f"{back}/handle", b"0"),

@@ -45,7 +45,7 @@ class Arrivals:
         while True:
             news = self._expect(key)
             try:
-                if _is_there(name) is wanted:
+                if is_there(name) is wanted:
                     return
                 await news
             finally:
@@ -91,9 +91,12 @@ class Arrivals:
                 future.set_result(None)
 
 
-def _is_there(name: str) -> bool:
-    """Asked by binding a socket. For a name that there is not, if_nametoindex(3) has the kernel look for a module
-    (dev_load, net/core/dev_ioctl.c), and wait for modprobe twice; RTM_GETLINK waits while any interface is changed."""
+def is_there(name: str) -> bool:
+    """Is there an interface of that name now? Raises OSError.
+
+    Asked by binding a socket. For a name that there is not, if_nametoindex(3) has the kernel look for a module
+    (dev_load, net/core/dev_ioctl.c), and wait for modprobe twice; RTM_GETLINK waits while any interface is changed.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as bound:
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name.encode() + b"\0")

@@ -99,8 +99,7 @@ class HostNetwork:
     def damage(self) -> str:
         """What somebody took away since: one line for people, or nothing. An uplink that is not there is none, for
         nobody but its owner can bring it back; one that is back and no port is. Raises OSError."""
-        bridge = self._netlink.link(self._settings.name)
-        if bridge is None or bridge.ifindex != self._bridge:
+        if self._is_without_bridge():
             return f"bridge {self._settings.name} was taken away"
         sentinel = self._netlink.link(self._sentinel)
         if sentinel is None:
@@ -173,6 +172,11 @@ class HostNetwork:
         entry = self._netlink.entry(mac_bytes(mac), self._bridge)
         return entry.unused_for if entry is not None and entry.ifindex == port.ifindex else None
 
+    def _is_without_bridge(self) -> bool:
+        """Was the bridge taken away? One of the same name is another. Raises OSError."""
+        bridge = self._netlink.link(self._settings.name)
+        return bridge is None or bridge.ifindex != self._bridge
+
     def _open_sentinel(self) -> int:
         fd = open_tap(self._sentinel)
         try:
@@ -190,6 +194,12 @@ class HostNetwork:
         try:
             self._netlink.plug(ifindex, self._bridge, flags)
         except OSError as error:
+            if self._is_without_bridge():
+                again = f"make it again: ip link add {self._settings.name} type bridge"
+                raise HostError(
+                    f"port {name} cannot join bridge {self._settings.name}, which was taken away",
+                    hint=again if self._settings.existing else "try again: it is put back",
+                ) from error
             if error.errno in (errno.EXFULL, errno.ENOSPC):
                 raise ResourceBusy(
                     f"bridge {self._settings.name} is full: a Linux bridge has at most {MAXIMUM_PORTS} ports",

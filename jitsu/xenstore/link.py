@@ -172,6 +172,13 @@ class Link(asyncio.Protocol):
     ) -> None:
         if self._transport is None or self._transport.is_closing():
             raise self.unreachable()
+        if not requests:
+            # Nothing is sent, so nothing would be answered.
+            if answered is not None:
+                answered([])
+            if future is not None:
+                future.set_result([])
+            return
         if self._next + len(requests) > _HIGHEST:
             self._next = 1
         number = self._next

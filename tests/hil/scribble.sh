@@ -75,8 +75,9 @@ done
 : >/answers
 count() { busybox tr '\000' '\n' </answers | busybox grep -c "$@"; }
 turn=0
+busybox cat <&3 >>/answers &
 until [ "$(count -e OK -e '^E')" -ge 1200 ] || [ "$turn" = 60 ]; do
-    busybox timeout 1 busybox cat <&3 >>/answers
+    busybox sleep 1
     turn=$((turn + 1))
 done
 echo "scribble: nodes made: $(count OK)"

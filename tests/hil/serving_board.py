@@ -37,7 +37,6 @@ address = "{BOARD}/24"
 probe = "10.78.0.254"
 [limits]
 memory = "8 GiB"
-boot = 60
 """
 
 # What commands do, without the second that their imports take on a slow board.
@@ -75,6 +74,24 @@ class ServingBoard:
         """kill -9, and wait until it is gone."""
         self.board.check("kill", "-9", str(self._pid))
         self._gone()
+
+    @contextmanager
+    def killed(self, point: str, count: int = 1) -> Iterator[list[str]]:
+        """kill -9 at a point of what the block begins (see build_killer.py); afterwards it is gone, and in the list
+        stands what was there in that moment."""
+        self.board.put(Path(__file__).parent / "build_killer.py", "/tmp/build_killer.py")
+        killer = f"python3 /tmp/build_killer.py {self._pid} {point} {count}"
+        self.board.check("sh", "-c", f"setsid {killer} >/tmp/killer 2>&1 </dev/null &")
+
+        def said() -> list[str]:
+            return self.board.run("cat", "/tmp/killer").out.splitlines()
+
+        self._until(lambda: said() == ["looking"], "the killer looks")
+        seen: list[str] = []
+        yield seen
+        self._until(lambda: len(said()) > 1, f"the killer strikes at {point}")
+        self._gone()
+        seen += said()[1:]
 
     def stop(self) -> None:
         """SIGTERM, and wait until it is gone."""
@@ -205,13 +222,14 @@ class ServingBoard:
         raise AssertionError(f"never: {what}\n{self.log()}")
 
 
-def prepared(board: EmulatedBoard, *services: str) -> ServingBoard:
-    """Install jitsu of this checkout, its bindings to Xen, hello's kernel, and a configuration of these services."""
+def prepared(board: EmulatedBoard, *services: str, boot: int = 60) -> ServingBoard:
+    """Install jitsu of this checkout, its bindings to Xen, hello's kernel, and a configuration of these services, which
+    have `boot` seconds to be ready."""
     architecture = board.board.architecture
     board.install_jitsu()
     module = artifacts.build(f"xen-bindings@{architecture}", print) / "jitsu_xen.abi3.so"
     board.put(module, f"{LIBRARIES}/{module.name}")
     board.put(kernel(architecture), KERNEL)
     board.check("mkdir", "-p", "/etc/jitsu")
-    board.put((SETTINGS + "".join(services)).encode(), "/etc/jitsu/jitsu.toml")
+    board.put("".join([SETTINGS, f"boot = {boot}\n", *services]).encode(), "/etc/jitsu/jitsu.toml")
     return ServingBoard(board)

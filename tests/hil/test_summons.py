@@ -13,7 +13,7 @@ from tests.hil.serving_board import ServingBoard, prepared, service
 
 pytestmark = pytest.mark.timeout(3600)
 
-WWW, SHOP, HUGE = "10.78.0.20", "10.78.0.21", "10.78.0.22"
+WWW, SHOP, HUGE, STAY = (f"10.78.0.{number}" for number in range(20, 24))
 SUMMONS = {"qemu-virt-armv7": 5, "qemu-virt-arm64": 1, "qemu-xen-x86": 5}
 
 
@@ -26,6 +26,8 @@ def serving(request: pytest.FixtureRequest) -> Iterator[ServingBoard]:
             service("www", WWW),
             service("shop", SHOP),
             service("huge", HUGE, memory="2000 MiB"),
+            # So long that however slow the machine is, nobody dismisses it but the test.
+            service("stay", STAY, idle=3600.0),
         )
         serving.start()
         yield serving
@@ -94,21 +96,21 @@ def test_a_guest_that_crashes_is_removed_and_comes_back(serving: ServingBoard, b
 
 
 def test_guests_outlive_a_daemon_that_is_killed(serving: ServingBoard, before: dict[str, Any]) -> None:
-    assert serving.get(WWW)[0] == 200
-    (summoned,) = serving.ask("trace", service="www")
+    assert serving.get(STAY)[0] == 200
+    (summoned,) = serving.ask("trace", service="stay")
     serving.kill()
     # Its gate is open, daemon or not.
-    assert serving.get(WWW)[0] == 200
+    assert serving.get(STAY)[0] == 200
     serving.start()
-    assert serving.get(WWW)[0] == 200
-    (adopted,) = serving.ask("trace", service="www")
+    assert serving.get(STAY)[0] == 200
+    (adopted,) = serving.ask("trace", service="stay")
     assert (adopted["cause"], adopted["domid"]) == ("adoption", summoned["domid"])
-    serving.asleep("www")
+    serving.ask("stop", service="stay")
     serving.nothing_is_left(before)
 
 
 def test_a_daemon_that_stops_takes_everything_along(serving: ServingBoard) -> None:
-    assert serving.get(WWW)[0] == 200
+    assert serving.get(STAY)[0] == 200
     serving.stop()
     listed = serving.board.check("xl", "list").splitlines()[1:]
     assert [line.split()[0] for line in listed] == ["Domain-0"]

@@ -117,6 +117,24 @@ def test_for_an_administrators_bridge_no_library_is_loaded() -> None:
     assert ran.stdout.split() == ["True", "False"]
 
 
+@pytest.mark.parametrize(("existing", "hint"), [(True, "ip link add jt0 type bridge"), (False, "it is put back")])
+async def test_a_port_for_a_bridge_that_was_taken_away_says_so(existing: bool, hint: str) -> None:
+    if existing:
+        _ip("link", "add", "jt0", "type", "bridge")
+    network = HostNetwork(BridgeSettings("jt0", ADDRESS, "mine", existing=existing))
+    sentinel = await network.start()
+    (tap,) = network.open_taps(7)
+    # One of the same name is another.
+    _ip("link", "del", "jt0")
+    _ip("link", "add", "jt0", "type", "bridge")
+    with pytest.raises(HostError, match="cannot join bridge jt0, which was taken away") as raised:
+        network.plug(7)
+    assert hint in raised.value.hint
+    for fd in (tap, sentinel):
+        os.close(fd)
+    await network.stop()
+
+
 async def test_a_missing_uplink_is_named_and_nothing_is_left() -> None:
     network = HostNetwork(BridgeSettings("jt0", ADDRESS, "mine", uplink="nosuch"))
     with pytest.raises(HostError, match="there is no interface nosuch"):

@@ -55,8 +55,8 @@ def test_what_is_asked_of_the_store_is_no_more_than_that() -> None:
     """Each is a round of its daemon's, and those for the backend three."""
     nodes = domain_nodes(7, IDENTITY, PORT, FRAME, mac="00:16:3e:00:00:01")
     asked = [request for node in nodes for request in node.requests()]
-    assert len(asked) == 24
-    assert sum("/backend/vif/7/0" in request.subject for request in asked) == 9
+    assert len(asked) == 25
+    assert sum("/backend/vif/7/0" in request.subject for request in asked) == 10
 
 
 def test_both_ends_of_the_interface_name_each_other() -> None:
@@ -80,6 +80,13 @@ def test_all_of_them_are_removed() -> None:
     for node in nodes:
         assert any(node.path == end or node.path.startswith(f"{end}/") for end in ends(7)), node.path
     assert not any("/70" in end or end.endswith("/backend/vif") for end in ends(7))
+
+
+def test_both_ends_say_whose_they_are_and_who_is_interrupted_leaves_that_for_last() -> None:
+    values = {node.path: node.value for node in domain_nodes(7, IDENTITY, PORT, FRAME, mac="00:16:3e:00:00:01")}
+    homes, backends = "/local/domain/7", "/local/domain/0/backend/vif/7"
+    assert Identity.decode(values[f"{homes}/jitsu"]) == Identity.decode(values[f"{backends}/0/jitsu"]) == IDENTITY
+    assert ends(7)[-2:] == [backends, homes]
 
 
 def test_an_identity_is_read_back_and_rubbish_is_none() -> None:

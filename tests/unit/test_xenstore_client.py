@@ -24,6 +24,16 @@ async def test_answers_find_their_questions_in_any_order() -> None:
         assert await asyncio.gather(client.read("/a"), client.read("/b")) == [b"o\0ne", b"two"]
 
 
+async def test_who_asks_nothing_is_not_kept_waiting() -> None:
+    async def talk(peer: Peer) -> None:
+        (heard,) = await peer.hear_all(Type.READ)
+        peer.answer(heard, b"one")
+
+    async with talking(talk) as client:
+        assert await client.answers([]) == []
+        assert await client.read("/a") == b"one"
+
+
 @pytest.mark.parametrize(
     ("ask", "kind", "payload", "answer", "result"),
     [
