@@ -4,7 +4,8 @@ A recipe is a folder below images/ with a `recipe.toml` and an executable `build
 checkout, in a folder named after the hash of everything that went into it: the files it reads, the versions of the
 Debian packages it needs, and the keys of the recipes it stands on. A recipe that did not change is never built twice.
 
-One that makes the same for several machines has variants, and a name for each: `dom0@armhf`, `dom0@amd64`.
+One that makes the same for several machines has variants, and a name for each: `dom0@armhf`, `dom0@amd64`. A need that
+ends in an `@`, as `tinyx@`, is the same variant of another recipe.
 """
 
 import fcntl
@@ -75,7 +76,7 @@ def read(name: str) -> Recipe:
         folder=folder,
         description=data["description"],
         inputs=tuple((folder / path).resolve() for path in data.get("inputs", ["."])),
-        needs=tuple(data.get("needs", ())),
+        needs=tuple(need + variant if need.endswith("@") else need for need in data.get("needs", ())),
         packages=tuple(data.get("packages", ())),
         outputs=tuple(data["outputs"]),
     )

@@ -8,11 +8,25 @@ part of `xenstore`.
 import sys
 
 from jitsu.network.namespace import unshare_network
-from tests.bench import cold, dns, imports, plots, shfs, sleepers, through_libvirt, warm, xen, xenstore, xenstore_state
+from tests.bench import (
+    cold,
+    dns,
+    guests,
+    imports,
+    plots,
+    shfs,
+    sleepers,
+    through_libvirt,
+    warm,
+    xen,
+    xenstore,
+    xenstore_state,
+)
 
 MEASUREMENTS = {
     "cold": cold.measure,
     "dns": dns.measure,
+    "guests": guests.measure,
     "libvirt": through_libvirt.measure,
     "sleepers": sleepers.measure,
     "warm": warm.measure,

@@ -345,6 +345,14 @@ def test_a_variant_that_is_none(cook: Cook, name: str) -> None:
     assert ("dom0@armhf" if name.startswith("dom0") else "plain") in caught.value.hint
 
 
+def test_what_a_variant_needs_of_its_like(cook: Cook) -> None:
+    cook("kernel", 'echo "for $VARIANT" >"$OUT/hello.elf"\n', 'variants = ["armhf", "amd64"]\n')
+    cook("guest", 'cp "$NEED_KERNEL_AMD64/hello.elf" "$OUT"\n', 'variants = ["armhf", "amd64"]\nneeds = ["kernel@"]\n')
+
+    assert (build("guest@amd64") / "hello.elf").read_text() == "for amd64\n"
+    assert read("guest@armhf").needs == ("kernel@armhf",)
+
+
 def test_what_is_needed_of_a_variant(cook: Cook) -> None:
     cook("dom0", 'echo "$VARIANT" >"$OUT/hello.elf"\n', 'variants = ["armhf"]\n')
     cook("disk", 'cp "$NEED_DOM0_ARMHF/hello.elf" "$OUT/"\n', 'needs = ["dom0@armhf"]\n')

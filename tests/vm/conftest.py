@@ -24,6 +24,12 @@ def stock_linux() -> Path:
 
 
 @pytest.fixture(scope="session")
+def tinyx() -> Path:
+    """The folder of a Tinyx guest: kernel and initrd. The kernel takes minutes to build, once."""
+    return artifacts.build("tinyx-hello@amd64", print)
+
+
+@pytest.fixture(scope="session")
 def libvirt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LibvirtHost]:
     """A libvirt daemon that is nobody else's; a test that ends it starts it again."""
     with LibvirtHost(tmp_path_factory.mktemp("libvirt"), tmp_path_factory.mktemp("cache")) as host:
