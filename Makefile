@@ -107,8 +107,9 @@ bench-imports: $(VENV)/ready-to-test
 	@$(call install,$(BOARD_PACKAGES))
 	@$(BIN)/python -m tests.bench imports
 
-# Domains built on real Xen by our driver beside xl, on emulated boards: armv7 and x86. ROUNDS=1 is quick;
-# BOARDS=qemu-virt-arm64 is another. Pictures in plots/.
+# Domains built on real Xen by our driver beside xl, and what passes from a question to a page, on emulated boards; some
+# 25 minutes on a machine with nothing else to do. ROUNDS=1 is quicker. Board by board: BOARDS=qemu-virt-armv7, then
+# BOARDS=qemu-xen-x86, then BOARDS=qemu-virt-arm64 (visits only); the pictures in plots/ are of all that were measured.
 bench-xen: $(VENV)/ready
 	@$(call install,$(BOARD_PACKAGES))
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,plots]'

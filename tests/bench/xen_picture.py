@@ -12,9 +12,11 @@ COLOURS = {JITSU: "tab:blue", MINIMAL_SCRIPT: "tab:orange", STOCK: "tab:red"}
 
 
 def draw(samples: Sequence[Sample], folder: Path) -> None:
-    """One PNG for each figure, one panel for each board."""
-    _switches([sample for sample in samples if sample.task == "switches"], folder / "xen-switches.png")
-    _crowds([sample for sample in samples if sample.task == "crowd"], folder / "xen-parallel.png")
+    """One PNG for each figure for which something was measured, one panel for each board."""
+    if switches := [sample for sample in samples if sample.task == "switches"]:
+        _switches(switches, folder / "xen-switches.png")
+    if crowds := [sample for sample in samples if sample.task == "crowd"]:
+        _crowds(crowds, folder / "xen-parallel.png")
 
 
 def _switches(samples: Sequence[Sample], path: Path) -> None:
