@@ -11,7 +11,8 @@ LABEL = "(emulated: a millisecond is 500,000 instructions; compare, and take non
 ROWS = (CREATED, SHELL, COLD, BOOTED, WARM, RUNNING)
 COLOURS = {CREATED: "tab:red", SHELL: "tab:gray", BOOTED: "tab:gray"}
 _JITSU = "tab:blue"
-_CUT = 1.3
+_BOLD = {"va": "center", "fontsize": 8, "fontweight": "bold"}
+_CUT = 1.15
 """Times the longest of the others: further than that the bar of xl is not drawn."""
 
 
@@ -35,8 +36,11 @@ def draw(visits: Sequence[Visit], path: Path) -> None:
         for way in ROWS:
             row = len(labels)
             axes.barh(row, min(firsts[way], limit), color=COLOURS.get(way, _JITSU))
-            beyond = " (its bar is cut)" if firsts[way] > limit else ""
-            axes.text(min(firsts[way], limit) * 0.995, row, f"{firsts[way]:.1f} ms{beyond}", ha="right", va="center")
+            if firsts[way] > limit:
+                cut = f"{firsts[way]:.1f} ms: its bar is cut"
+                axes.text(limit * 0.995, row, cut, ha="right", color="white", **_BOLD)
+            else:
+                axes.text(firsts[way], row, f" {firsts[way]:.1f} ms", **_BOLD)
             labels.append(way)
             for name, start, length in stages(typical(of_board, way)) if way in (COLD, WARM) else ():
                 axes.barh(len(labels), length, left=start, height=0.6, color=_JITSU, alpha=0.4)

@@ -48,6 +48,7 @@ SETTLED = 0.3
 
 _ETH_P_ALL, _PACKET_OUTGOING = 3, 4
 _SO_RCVBUFFORCE, _SO_TIMESTAMPNS = 33, 35
+_SOL_PACKET, _PACKET_STATISTICS = 263, 6
 _ROOM = 16 << 20
 _UDP, _PORTS = 17, struct.Struct("!HH")
 
@@ -62,7 +63,7 @@ class Wire:
         self._socket.bind((UPLINK, _ETH_P_ALL))
 
     def seen(self) -> Iterator[tuple[float, str, str]]:
-        """The events since the last call."""
+        """The events since the last call. Raises RuntimeError if there was no room for all frames."""
         with suppress(BlockingIOError):
             while True:
                 frame, ancillary, _, (_, _, kind, *_) = self._socket.recvmsg(256, 64)
@@ -70,6 +71,9 @@ class Wire:
                 event = _leaving(frame) if kind == _PACKET_OUTGOING else _coming(frame)
                 if event is not None:
                     yield seconds + nanoseconds / 1e9, *event
+        lost = struct.unpack("II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))[1]
+        if lost:
+            raise RuntimeError(f"{lost} frames of the wire were lost")
 
 
 def _coming(frame: bytes) -> tuple[str, str] | None:

@@ -39,8 +39,8 @@ MEMORY = {"armhf": 16, "arm64": 16, "amd64": 32}
 
 PATIENCE = 120.0
 """Seconds for anything."""
-PAUSE = 0.005
-"""Seconds between two attempts to connect."""
+PAUSE, MOST_TRIED = 0.005, 40
+"""Seconds between two attempts to connect, and how many are open at once: who has no answer yet asks again."""
 
 PARTS = ("xen_floor", "xen_samples", "xen_ways")
 _LOG = "/var/log/floor.log"
@@ -112,6 +112,9 @@ class Visitor:
                     attempt.setblocking(False)
                     attempt.connect_ex((FLOOR_ADDRESS, 80))
                     tried.register(attempt, selectors.EVENT_WRITE)
+                    for old in list(tried.get_map().values())[:-MOST_TRIED]:
+                        tried.unregister(old.fileobj)
+                        _socket_of(old).close()
                     if (connection := _standing(tried)) is not None:
                         connection.settimeout(PATIENCE)
                         connection.sendall(b"GET / HTTP/1.1\r\nHost: floor\r\nConnection: close\r\n\r\n")
