@@ -13,11 +13,15 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from jitsu.domains.xen_bindings import Xen
+from jitsu.domains.xen_shell import everything
 from tests.bench.xen_samples import JITSU, MINIMAL_SCRIPT, POOL, PROCESS, STOCK
 from tests.bench.xen_ways import MINIMAL, MINIMAL_TEXT, SWITCHES, Driven, Fresh, Way, Xl, switched
 
 SETTLED = 0.3
 """Seconds in which the daemons of dom0 have done what a domain that came or went left them to do."""
+LOOKS = 40
+"""For what is left, one each `SETTLED`."""
 
 
 async def main(task: str, *numbers: int) -> None:
@@ -87,6 +91,17 @@ async def closing(ways: Sequence[Way]) -> AsyncIterator[None]:
     finally:
         for way in ways:
             await way.close()
+    nothing_is_left()
+
+
+def nothing_is_left() -> None:
+    """Whoever ends fewer domains than it built measures something else."""
+    xen = Xen()
+    for _ in range(LOOKS):
+        if not (left := everything(xen)):
+            return
+        time.sleep(SETTLED)
+    raise SystemExit(f"domains are left: {left}")
 
 
 Path(MINIMAL).write_text(MINIMAL_TEXT)

@@ -294,8 +294,9 @@ class Fresh:
 
     async def build(self, memory: int) -> int:
         self._next += 1
-        await _run(sys.executable, "-m", "tests.bench.xen_once", str(self._next), str(memory))
-        return self._next
+        number = self._next
+        await _run(sys.executable, "-m", "tests.bench.xen_once", str(number), str(memory))
+        return number
 
     async def end(self, number: int) -> None:
         await _run("xl", "destroy", str(number))
@@ -313,29 +314,26 @@ class Xl:
 
     async def build(self, memory: int) -> int:
         self._next += 1
-        await _run("xl", "create", "-q", self._settings(memory))
-        return self._next
+        number = self._next
+        await _run("xl", "create", "-q", self._settings(number, memory))
+        return number
 
     async def end(self, number: int) -> None:
-        try:
-            await _run("xl", "destroy", f"bench-{number}")
-        except RuntimeError:
-            # Of several at once one sometimes finds its domain gone when it comes to destroy it.
-            await _run("sh", "-c", f"! xl domid bench-{number}")
+        await _run("xl", "destroy", f"bench-{number}")
 
     async def close(self) -> None:
         """Nothing stays open."""
 
-    def _settings(self, memory: int) -> str:
+    def _settings(self, number: int, memory: int) -> str:
         """The path of the file that xl is to read."""
         lines = [
-            f'name = "bench-{self._next}"',
+            f'name = "bench-{number}"',
             f'kernel = "{KERNEL}"',
             f"memory = {memory}",
             f'vif = ["bridge={BRIDGE},script={self._script}"]',
             *(['type = "pvh"'] if os.uname().machine == "x86_64" else []),
         ]
-        path = Path(f"/tmp/bench-{self._next}.cfg")
+        path = Path(f"/tmp/bench-{number}.cfg")
         path.write_text("\n".join(lines) + "\n")
         return str(path)
 
