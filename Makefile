@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 COMPILED := .venv-compiled
 BIN := $(VENV)/bin
-SUITES := unit peers cache linux vm
+SUITES := unit peers cache linux vm hil
 SUITE ?= $(SUITES)
 SEED ?= 1
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -46,7 +46,7 @@ $(VENV)/ready: Makefile pyproject.toml $(wildcard images/*/recipe.toml)
 	@touch $@
 
 $(VENV)/ready-to-test: $(VENV)/ready
-	@$(call install,$(TEST_PACKAGES))
+	@$(call install,$(TEST_PACKAGES) $(BOARD_PACKAGES))
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,fuse,libvirt]'
 	@touch $@
 
@@ -81,9 +81,8 @@ soak: $(VENV)/ready-to-test
 	@$(BIN)/pytest $(addprefix tests/,$(SUITE)) --require-capabilities --full --seed $(SEED) --ledger .soak/$(SEED).json --timeout 7200
 
 # Real Xen on emulated boards: armv7, arm64 and x86. The first run builds their images and boots them, a few minutes each.
-hil: $(VENV)/ready-to-test
-	@$(call install,$(BOARD_PACKAGES))
-	@$(BIN)/pytest tests/hil --require-capabilities
+hil:
+	@$(MAKE) --no-print-directory test SUITE=hil
 
 check: setup
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check . && $(BIN)/mypy --no-error-summary && echo "check: clean"
@@ -104,7 +103,6 @@ bench-shfs: $(VENV)/ready
 
 # How long jitsu takes to start beside python3 itself, here and on an emulated armv7 board, some 5 minutes.
 bench-imports: $(VENV)/ready-to-test
-	@$(call install,$(BOARD_PACKAGES))
 	@$(BIN)/python -m tests.bench imports
 
 # Domains built on real Xen by our driver beside xl, and what passes from a question to a page, on emulated boards; some

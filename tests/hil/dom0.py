@@ -24,6 +24,8 @@ class Dom0:
         board.put(module, f"{LIBRARIES}/{module.name}")
         board.put(Path(__file__).parent / "xen_program.py", "/tmp/xen_program.py")
         board.put(talking_guest(architecture, LINE), "/tmp/talker")
+        # The places in which nodes are made are there from the first driver on.
+        self.do()
 
     def do(
         self,

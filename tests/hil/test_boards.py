@@ -43,6 +43,7 @@ def command_lines() -> str:
     return subprocess.run(["ps", "-e", "-ww", "-o", "args"], capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("name", EMULATED)
 def test_a_board_boots_from_power(name: str) -> None:
     with booted(read(name), "xenstored") as board:
@@ -53,7 +54,7 @@ def test_a_board_boots_from_power(name: str) -> None:
     assert listed.splitlines()[1].split()[:2] == ["Domain-0", "0"]
 
 
-@pytest.mark.parametrize("xenstored", ["xenstored", "oxenstored"])
+@pytest.mark.parametrize("xenstored", ["xenstored", pytest.param("oxenstored", marks=pytest.mark.soak)])
 @pytest.mark.parametrize("name", EMULATED)
 def test_xl_and_the_store_answer_on_a_restored_board(name: str, xenstored: str) -> None:
     with restored(read(name), xenstored) as board:
@@ -213,7 +214,7 @@ def test_a_command_from_the_command_line(tmp_path: Path) -> None:
     assert target.read_text() == "TO THE BOARD\n"
 
 
-@pytest.mark.parametrize("command", ["boot", "shell"])
+@pytest.mark.parametrize("command", [pytest.param("boot", marks=pytest.mark.soak), "shell"])
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_the_serial_console_is_a_shell(command: str, end: signal.Signals, tmp_path: Path) -> None:
     jitsu = [sys.executable, "-m", "jitsu.cli.main", "board", command, "qemu-virt-armv7"]

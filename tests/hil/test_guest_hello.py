@@ -65,6 +65,7 @@ def test_it_is_told_everything_by_the_store_alone(board: EmulatedBoard) -> None:
         assert "stopping, as asked" in guest.console()
 
 
+@pytest.mark.soak
 def test_oxenstored_understands_it_too() -> None:
     # On 32 bits: there the numbers of requests come back with a bit less.
     with restored(read("qemu-virt-armv7"), "oxenstored") as board, created(board) as guest:

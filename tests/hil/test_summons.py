@@ -66,14 +66,16 @@ def test_questions_and_syns_are_answered_and_delivered_once(
 
 def _told_once(syn: dict[str, Any], trace: TraceRecord) -> bool:
     """Was the SYN put into the guest's port once, however often its client sent it before the gate was open? What is
-    sent again after that the bridge delivers by itself, each time."""
+    sent after that the bridge delivers by itself, each time; of a slow client that may be the first one already."""
     (gate,) = (span for span in trace["spans"] if span["name"] == "gate")
     opening = trace["started"] + gate["start_ms"] / 1000
     opened = opening + gate["ms"] / 1000
     # The trace's times are in milliseconds; the gate may open at any moment of the call.
+    surely_held = any(at < opening - 0.002 for at in syn["arrived"])
+    maybe_held = any(at < opened + 0.002 for at in syn["arrived"])
     least = sum(at > opened + 0.002 for at in syn["arrived"])
     most = sum(at > opening - 0.002 for at in syn["arrived"])
-    return 1 + least <= len(syn["delivered"]) <= 1 + most
+    return max(1, surely_held + least) <= len(syn["delivered"]) <= maybe_held + most
 
 
 def test_what_xen_has_no_memory_for_is_answered_servfail(serving: ServingBoard, before: dict[str, Any]) -> None:

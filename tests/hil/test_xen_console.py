@@ -7,7 +7,7 @@ import pytest
 
 from boards.emulator import EmulatedBoard
 from jitsu.domains.console_keeper import GAP
-from tests.hil.conftest import unchanged
+from tests.hil.conftest import ARMV7_BY_DAY, unchanged
 from tests.hil.dom0 import LINE, Dom0
 from tests.hil.talking_guests import echoing_guest
 
@@ -100,6 +100,7 @@ def test_a_guest_is_heard_typed_to_and_its_last_words_are_kept(armv7_dom0: Dom0)
     until(lambda: not consoled(dom0), "no consoled is left")
 
 
+@pytest.mark.parametrize("shared_dom0", ARMV7_BY_DAY, indirect=True, scope="module")
 def test_what_is_printed_is_in_the_log_and_xl_shows_it(dom0: Dom0) -> None:
     dom0.board.put(CONFIGURATION.encode(), "/tmp/jitsu.toml")
     *_, shown, _ = dom0.do(

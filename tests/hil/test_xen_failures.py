@@ -1,29 +1,20 @@
 """What goes wrong on real Xen, and what a guest does on purpose: a clear error in good time, and nothing left."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from boards.definition import read
-from boards.snapshots import restored
 from jitsu.domains.xen_keys import BACKENDS, HOMES
 from tests.hil import stock_guests
-from tests.hil.conftest import unchanged
+from tests.hil.conftest import ARMV7_BY_DAY
 from tests.hil.dom0 import Dom0
 from tests.hil.hello_guest import await_truth
 from tests.hil.idle_guests import idle_guest
 
-pytestmark = pytest.mark.timeout(1800)
-
-ARMV7, X86 = "qemu-virt-armv7", "qemu-xen-x86"
-
-
-@pytest.fixture(params=[ARMV7, X86])
-def dom0(request: pytest.FixtureRequest) -> Iterator[Dom0]:
-    """One board of each kind: nothing here depends on how wide an ARM is."""
-    with restored(read(request.param), "xenstored") as board:
-        yield from unchanged(Dom0(board))
+pytestmark = [
+    pytest.mark.timeout(1800),
+    pytest.mark.parametrize("shared_dom0", ARMV7_BY_DAY, indirect=True, scope="module"),
+]
 
 
 def test_a_kernel_of_the_wrong_format_is_named(dom0: Dom0) -> None:

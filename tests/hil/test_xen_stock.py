@@ -27,25 +27,21 @@ while True:
 """
 """What dom0 asks until there is an answer."""
 
-LOG = "/var/log/xen/console/guest-stock-1.log"
-
 
 @pytest.fixture(scope="module")
 def x86() -> Iterator[Dom0]:
     """One board for all of this file: bringing the kernel there takes most of the time."""
     with restored(read("qemu-xen-x86"), "xenstored") as board:
         stock_guests.bring(board)
-        stock_guests.bring(board, packed=True)
         yield Dom0(board)
 
 
 @pytest.fixture
 def dom0(x86: Dom0) -> Iterator[Dom0]:
-    x86.board.run("rm", "-f", LOG)
     yield from unchanged(x86)
 
 
-@pytest.mark.parametrize("machine", ["pv", "pvh"])
+@pytest.mark.parametrize("machine", ["pv", pytest.param("pvh", marks=pytest.mark.soak)])
 def test_it_serves_those_beside_the_board_and_shuts_down_when_asked(dom0: Dom0, machine: str) -> None:
     page: list[bytes] = []
 
@@ -72,7 +68,9 @@ def test_it_serves_those_beside_the_board_and_shuts_down_when_asked(dom0: Dom0, 
     assert "stock-linux-xen: power off" in dom0.console_of("stock-1")
 
 
+@pytest.mark.soak
 def test_debians_packed_kernel_serves_too_and_xl_ends_it(dom0: Dom0) -> None:
+    stock_guests.bring(dom0.board, packed=True)
     _, page, _, event = dom0.do(
         ["launch", 1],
         ["shell", f"python3 -c {shlex.quote(FETCH)}"],

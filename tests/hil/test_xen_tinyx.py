@@ -9,7 +9,7 @@ from boards.snapshots import restored
 from jitsu import artifacts
 from tests.hil.serving_board import prepared, service
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.soak]
 
 KERNEL, INITRD = "/opt/tinyx", "/opt/tinyx.initrd"
 ADDRESSES = {"pvh": "10.78.0.20", "pv": "10.78.0.21"}
