@@ -1,8 +1,9 @@
-"""Runs in dom0: kills a process with -9 at a point of the life of the next domain that anybody makes.
+"""Runs in dom0: kills a process with -9 at a point of the life of the only domain, or of the next that anybody makes.
 
 `build_killer.py PID POINT [COUNT]` prints `looking` when it looks, and when it has killed, what it had seen. Points:
 
     shell       Xen has the domain
+    dying       Xen was told to destroy it; with a store that maps its ring it lives on for as long
     node        COUNT changes were made to nodes of domains: a build makes more than forty, an end two
     introduced  the store knows the domain
     interface   netback has made its interface
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from jitsu.domains.xen_bindings import Xen
 from jitsu.domains.xen_keys import HOMES
-from jitsu.domains.xen_shell import everything
+from jitsu.domains.xen_shell import State, everything
 from jitsu.xenstore.client import StoreClient
 
 
@@ -55,7 +56,12 @@ if point in ("node", "introduced"):
 else:
     xen = Xen()
     print("looking", flush=True)
-    there = {"shell": lambda: everything(xen), "interface": vifs, "port": ports}[point]
-    said = look_until(there)
+    looks: dict[str, Callable[[], object]] = {
+        "shell": lambda: everything(xen),
+        "dying": lambda: [each for each in everything(xen) if each.state is State.DYING],
+        "interface": vifs,
+        "port": ports,
+    }
+    said = look_until(looks[point])
     os.kill(victim, signal.SIGKILL)
     print(said)

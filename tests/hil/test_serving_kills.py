@@ -10,6 +10,7 @@ from dnslib import DNSRecord
 
 from boards.definition import read
 from boards.snapshots import restored
+from jitsu.domains.xen_keys import BACKENDS
 from tests.hil.serving_board import ASK, BOARD, ZONE, ServingBoard, prepared, service
 
 pytestmark = pytest.mark.timeout(7200)
@@ -35,6 +36,11 @@ def wake(serving: ServingBoard) -> None:
         asking.sendto(DNSRecord.question(f"www.{ZONE}").pack(), (BOARD, 53))
 
 
+def stop(serving: ServingBoard) -> None:
+    """Have shop end. Nobody says that it has."""
+    serving.board.run("python3", "-c", ASK, json.dumps({"do": "stop", "service": "shop"}))
+
+
 def test_the_next_daemon_makes_good_what_a_killed_one_began(
     serving: ServingBoard, full: bool, seeded: random.Random
 ) -> None:
@@ -55,12 +61,27 @@ def test_the_next_daemon_makes_good_what_a_killed_one_began(
     print(f"{len(points)} kills, {adopted} guests adopted")
 
 
-def test_the_next_daemon_goes_on_with_an_end(serving: ServingBoard, full: bool, seeded: random.Random) -> None:
+def test_the_next_daemon_removes_the_nodes_of_a_domain_that_was_dying(serving: ServingBoard) -> None:
+    """The store has not looked yet at what the dead one asked for, and drops it."""
     before = serving.belongings()
-    for count in [seeded.randint(1, END) for _ in range(10 if full else 1)]:
+    assert serving.get(SHOP)[0] == 200
+    store = serving.board.check("cat", "/run/xen/xenstored.pid").strip()
+    with serving.killed("dying"):
+        serving.board.check("kill", "-STOP", store)
+        stop(serving)
+    serving.board.check("kill", "-CONT", store)
+    assert "/0/frontend" in serving.board.check("xenstore-ls", "-f", BACKENDS), "or nothing is tested here"
+    serving.start()
+    serving.nothing_is_left(before)
+
+
+@pytest.mark.soak
+def test_the_next_daemon_goes_on_with_an_end(serving: ServingBoard, seeded: random.Random) -> None:
+    before = serving.belongings()
+    for count in [seeded.randint(1, END) for _ in range(10)]:
         assert serving.get(SHOP)[0] == 200
         with serving.killed("node", count) as seen:
-            serving.board.run("python3", "-c", ASK, json.dumps({"do": "stop", "service": "shop"}))
+            stop(serving)
         serving.start()
         assert serving.row("shop")["state"] == "asleep", seen
         serving.nothing_is_left(before)
