@@ -74,7 +74,9 @@ def print_json(value: Any) -> None:
     """Print one JSON document. A listing has a row on each line, which is made many times faster than an indented one
     when there are ten thousand."""
     if isinstance(value, list):
-        lines = ",\n ".join(map(json.dumps, value))
+        # Rows hold no row: looking for circles would take a sixth of the time.
+        encode = json.JSONEncoder(check_circular=False).encode
+        lines = ",\n ".join(map(encode, value))
         click.echo(f"[{lines}]")
     else:
         click.echo(json.dumps(value, indent=2))

@@ -25,7 +25,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from jitsu.domains.xen_keys import CONSOLE_LIMIT
+CONSOLE_LIMIT = 1 << 20
+"""Bytes that xenconsoled keeps of a console that nobody reads. Without a word of ours it would keep all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,13 +23,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
+from jitsu.domains.xen_console import CONSOLE_LIMIT
 from jitsu.xenstore import request
 from jitsu.xenstore.request import Request
 
 HOMES = "/local/domain"
-
-CONSOLE_LIMIT = 1 << 20
-"""Bytes that xenconsoled keeps of a console that nobody reads. Without this node it would keep all."""
 
 BACKENDS = f"{HOMES}/0/backend/vif"
 

@@ -32,4 +32,4 @@ def test_the_parser_takes_it_and_gives_the_identity_back(path: Path) -> None:
 
 
 def test_there_are_descriptions_to_hold_against_it() -> None:
-    assert len(DESCRIPTIONS) == 6
+    assert len(DESCRIPTIONS) == 8
