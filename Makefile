@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 COMPILED := .venv-compiled
 BIN := $(VENV)/bin
-SUITES := unit peers cache linux vm hil
+SUITES := unit peers cache linux vm
 SUITE ?= $(SUITES)
 SEED ?= 1
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)

@@ -271,7 +271,8 @@ class Summoner:
         if tenant.holding is None:
             self._take_on(tenant, service)
             return True
-        before, tenant.service = tenant.service, tenant.service.with_policy_of(service)
+        before = tenant.service
+        tenant.define(before.with_policy_of(service))
         tenant.successor = service if tenant.service != service else None
         self._mind(tenant)
         self.redefined(before, tenant.service)
@@ -296,7 +297,8 @@ class Summoner:
 
     def _take_on(self, tenant: Tenant, service: ServiceConfig) -> None:
         """From now on the service is so defined; there is no domain of it."""
-        before, tenant.service, tenant.successor = tenant.service, service, None
+        before, tenant.successor = tenant.service, None
+        tenant.define(service)
         if (before.addresses, before.mac) != (service.addresses, service.mac):
             # Nobody is there any more to whom these SYNs could be delivered.
             self._executor.reset_held(tenant, "its address changed")

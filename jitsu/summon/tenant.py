@@ -110,7 +110,12 @@ class Tenant:
     """Those of the service, written out once: that is half of what a row of a listing costs."""
 
     def __post_init__(self) -> None:
-        self._addresses = [str(address) for address in self.service.addresses]
+        self.define(self.service)
+
+    def define(self, service: ServiceConfig) -> None:
+        """From now on it is so defined."""
+        self.service = service
+        self._addresses = [str(address) for address in service.addresses]
 
     @property
     def name(self) -> str:

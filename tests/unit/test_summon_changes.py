@@ -150,6 +150,8 @@ class TestRedefining:
             drain(box)
             assert await box.sentinel_answers("hello")
             assert await box.sentinel_answers("world")
+            listed = {row["service"]: row["address"] for row in await box.summoner.register.rows()}
+            assert (listed["hello"], listed["world"]) == (str(world.address), str(hello.address))
 
     async def test_who_has_an_address_is_known(self) -> None:
         async with boxed() as box:
