@@ -204,7 +204,7 @@ def _encoded(answer: Request) -> Iterator[bytes]:
         return
     yield b'{"ok": true, "result": ['
     for first in range(0, len(rows), ROWS_A_PIECE):
-        piece = json.dumps(rows[first : first + ROWS_A_PIECE], check_circular=False)[1:-1]
+        piece = json.dumps(rows[first : first + ROWS_A_PIECE])[1:-1]
         yield (f", {piece}" if first else piece).encode()
     yield b"]}\n"
 
