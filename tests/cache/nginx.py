@@ -1,32 +1,16 @@
 """nginx with the same content as the cache, set up as the suite expects a cache to be."""
 
 import contextlib
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.cache.case import Profile
 from tests.cache.content import DEFAULT, HOSTS, ITEMS, LINKS, path_of, types, write_folder
 from tests.cache.wire import Address
-from tests.peers.nginx import NGINX
+from tests.peers.nginx import configured, free_addresses
 
 _CONFIGURATION = """
-daemon off;
-master_process off;
-pid {folder}/pid;
-error_log {folder}/error.log;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
     types {{ {types} }}
-    default_type application/octet-stream;
     etag on;
     if_modified_since before;
     keepalive_requests 100000;
@@ -38,7 +22,6 @@ http {{
     map $status $retry {{ default ""; 503 1; }}
     limit_conn_zone $server_port zone=few:1m;
     {servers}
-}}
 """
 
 _SERVER = """
@@ -71,49 +54,23 @@ _MORE = {
 @contextlib.contextmanager
 def nginx(folder: Path) -> Iterator[dict[Profile, Address]]:
     """Runs for as long as the block lasts; gives an address for each profile."""
-    assert NGINX is not None
     root = folder / "root"
     write_folder(root)
-    addresses = dict(zip(Profile, _free_addresses(len(Profile)), strict=True))
-    (folder / "nginx.conf").write_text(_configuration(folder, root, addresses), encoding="utf-8")
-    log = folder / "error.log"
-    with subprocess.Popen(
-        [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(log)], stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            for address in addresses.values():
-                _wait(process, address, log)
-            yield addresses
-        finally:
-            process.terminate()
+    addresses = dict(zip(Profile, free_addresses(len(Profile)), strict=True))
+    with configured(_configuration(root, addresses), folder, list(addresses.values())):
+        yield addresses
 
 
-def _free_addresses(count: int) -> list[Address]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [taken.getsockname() for taken in sockets]
-
-
-def _configuration(folder: Path, root: Path, addresses: dict[Profile, Address]) -> str:
+def _configuration(root: Path, addresses: dict[Profile, Address]) -> str:
     links = " ".join(f'location = /{name} {{ return 307 "{url}"; }}' for name, url in LINKS.items())
     servers = []
     for profile, (host, port) in addresses.items():
         listen, more = _MORE[profile]
         servers.append(_SERVER.format(listen=f"{host}:{port}{listen}", more=more, root=root, links=links))
     return _CONFIGURATION.format(
-        folder=folder,
         types=" ".join(f"{mime} {extension};" for mime, extension in types()),
         default=DEFAULT,
         defaults=" ".join(f'{host} "/{path_of(f"{host}/")}";' for host in HOSTS if f"{host}/" in ITEMS),
         digests=" ".join(f'"~*^{item.digest}$" "/{path_of(name)}";' for name, item in ITEMS.items()),
         servers="".join(servers),
     )
-
-
-def _wait(process: subprocess.Popen[bytes], address: Address, log: Path) -> None:
-    for _ in range(300):
-        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(address):
-            return
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.1)
-    raise AssertionError("nginx does not listen")

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from jitsu import artifacts
 from tests.cache.case import Case, Profile, get, run
 from tests.cache.linux import linux
 from tests.cache.nginx import nginx
@@ -45,8 +44,7 @@ def _nginx(folder: Path) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def _linux(folder: Path) -> Iterator[Server]:
-    program = artifacts.build("cache-linux") / "sanitized" / "cache-linux"
-    with linux(program, folder) as addresses:
+    with linux(folder) as addresses:
         yield Server("linux", addresses, tag_of(addresses[Profile.USUAL]), {})
 
 

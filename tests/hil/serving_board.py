@@ -175,10 +175,10 @@ class ServingBoard:
         """Assert that there is what there was before, as soon as what was just ended is gone."""
         tick = threading.Event()
         for _ in range(10):
-            if self.belongings() == before:
+            if (now := self.belongings()) == before:
                 return
             tick.wait(1.0)
-        assert self.belongings() == before
+        raise AssertionError({what: (before[what], now[what]) for what in before if now[what] != before[what]})
 
     @contextmanager
     def witnessed(self) -> Iterator[dict[str, Any]]:

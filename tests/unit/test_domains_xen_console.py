@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import termios
+import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -237,3 +238,23 @@ async def test_what_waits_in_a_terminal_is_counted_also_when_it_is_closed(scene:
     with pytest.raises(OSError) as caught:  # noqa: PT011 - by its number
         scene.console.open_output()
     assert caught.value.errno in (errno.ENOENT, errno.EIO)
+
+
+def test_a_terminal_that_is_closed_while_it_is_opened_is_an_error_like_any_other(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when xl has destroyed the domain just then: whoever hears of ends must go on."""
+    setraw = tty.setraw
+    opened: list[int] = []
+
+    def too_late(fd: int, when: int) -> None:
+        opened.append(fd)
+        scene.xenconsoled.close()
+        setraw(fd, when)
+
+    monkeypatch.setattr("jitsu.domains.xen_console.tty.setraw", too_late)
+    with pytest.raises(OSError) as caught:  # noqa: PT011 - by its number
+        scene.console.open_output()
+    assert caught.value.errno == errno.EIO
+    (terminal,) = opened
+    assert not os.path.exists(f"/proc/self/fd/{terminal}"), "it is not left open"
