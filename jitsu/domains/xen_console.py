@@ -68,14 +68,20 @@ class XenConsole:
         return os.path.exists(self.shared)
 
     def open_output(self) -> int:
-        """The terminal, for reading and writing. Raises `OSError`, ENOENT too when it is another one by now."""
+        """The terminal, for reading and writing. Raises `OSError`: ENOENT too when it is another one by now, EIO when
+        it is closed at its other end meanwhile."""
         path, device, made = Path(self.terminal).read_text().split()
         fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
         status = os.fstat(fd)
         if not stat.S_ISCHR(status.st_mode) or (status.st_rdev, status.st_ctime_ns) != (int(device), int(made)):
             os.close(fd)
             raise FileNotFoundError(errno.ENOENT, "the terminal of xenconsoled's is gone", path)
-        tty.setraw(fd, termios.TCSANOW)
+        try:
+            tty.setraw(fd, termios.TCSANOW)
+        except termios.error as error:
+            # No OSError, though it says the same.
+            os.close(fd)
+            raise OSError(*error.args, path) from None
         return fd
 
     def open_input(self) -> int:
