@@ -14,7 +14,7 @@ PACKAGES := python3-venv qemu-system-x86 iproute2 \
 	$(sort $(shell sed -n 's/^packages *= *\[\(.*\)\].*/\1/p' images/*/recipe.toml 2>/dev/null | tr -d '",'))
 COMPILER_PACKAGES := gcc libc6-dev python3-dev
 # libvirt-python is built from source.
-TEST_PACKAGES := bind9-dnsutils curl ffmpeg fuse3 iputils-ping knot-dnsutils nginx-light systemd unbound \
+TEST_PACKAGES := bind9-dnsutils curl ffmpeg fuse3 iputils-ping knot-dnsutils nginx-light procps systemd unbound \
 	libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu libxml2-utils \
 	libmhash2 libvirt-dev pkg-config $(COMPILER_PACKAGES)
 BENCH_PACKAGES := dnsmasq-base dnsperf

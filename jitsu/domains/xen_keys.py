@@ -135,7 +135,7 @@ def places() -> list[str]:
 def ends(number: int) -> list[str]:
     """What to remove of a domain: with these all of its nodes are gone. Not all need be there. Last is what says whose
     they are: who is killed in between leaves what his successor knows."""
-    return [f"/libxl/{number}", f"{REFUSALS}/{number}", backends_of(number), home_of(number)]
+    return [f"/libxl/{number}", refusals_of(number), backends_of(number), home_of(number)]
 
 
 def home_of(number: int) -> str:
@@ -180,9 +180,13 @@ def backend_identity_of(number: int) -> str:
     return f"{backend_of(number)}/jitsu"
 
 
+def refusals_of(number: int) -> str:
+    return f"{REFUSALS}/{number}"
+
+
 def refusal_of(number: int) -> str:
     """Where netback says why it does not serve this domain: an errno and words, as in `2 reading script`."""
-    return f"{REFUSALS}/{number}/0/error"
+    return f"{refusals_of(number)}/0/error"
 
 
 def vif_of(number: int) -> str:

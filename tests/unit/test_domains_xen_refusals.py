@@ -78,3 +78,29 @@ async def test_a_store_that_is_back_is_listened_to_again(store: StoreClient, ref
     await refusals.connect(store)
     await store.write(refusal_of(7), b"5 mapping")
     assert await said.next() == "5 mapping"
+
+
+async def test_what_is_said_late_of_a_domain_that_ended_is_removed_and_of_others_it_stays(
+    store: StoreClient, refusals: Refusals
+) -> None:
+    said = Said()
+    refusals.follow(7, said.put_nowait)
+    refusals.leave(7)
+    async with asyncio.timeout(20), await store.watch(f"{REFUSALS}/7") as changes:
+        for number in (9, 7):
+            await store.write(refusal_of(number), b"2 reading ring-ref")
+        async for change in changes:
+            # The first one is the watch's own.
+            if change.path == f"{REFUSALS}/7" and not await store.exists(f"{REFUSALS}/7"):
+                break
+    assert await store.exists(refusal_of(9))
+    assert said.empty()
+
+
+async def test_who_has_the_number_of_one_that_ended_is_heard(store: StoreClient, refusals: Refusals) -> None:
+    said = Said()
+    refusals.leave(7)
+    refusals.follow(7, said.put_nowait)
+    await store.write(refusal_of(7), b"5 mapping")
+    assert await said.next() == "5 mapping"
+    assert await store.exists(refusal_of(7))
