@@ -213,14 +213,15 @@ class DomainStore:
         pipeline = client.pipeline()
         if wanted is None:
             assert there is not None  # noqa: S101 - they differ
+            if self._homes:
+                # Before its nodes go: by them whoever comes after us knows what is still to be released.
+                with suppress(StoreError):
+                    # It may be a XenStore that never heard of it.
+                    await client.release(domid)
             strike(pipeline, domid, homes=self._homes)
             appoint(pipeline, there.service, self._domain_of(there.service))
             await pipeline.commit()
             del self._there[domid]
-            if self._homes:
-                with suppress(StoreError):
-                    # It may be a XenStore that never heard of it.
-                    await client.release(domid)
         elif there is not None and amend(pipeline, there, wanted):
             await pipeline.commit()
             self._there[domid] = wanted

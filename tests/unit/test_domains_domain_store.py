@@ -89,6 +89,29 @@ async def test_a_domain_stands_there_from_its_beginning_to_its_end(process: Stor
     assert store.empty
 
 
+async def test_a_domain_is_released_while_its_nodes_still_tell_of_it(
+    process: StoreProcess, store: DomainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is killed in between leaves what his successor goes by."""
+
+    def killed(*_: object, **__: object) -> None:
+        raise JitsuError("in the middle of an end")
+
+    store.began(spec())
+    await until_nodes(process.path, all_of(stands(spec()), www=7), *ROOTS)
+    monkeypatch.setattr(domain_store, "strike", killed)
+    async with (
+        asyncio.timeout(20),
+        await StoreClient.connect(process.path) as client,
+        await client.watch("@releaseDomain") as releases,
+    ):
+        store.ended(7)
+        async for _ in releases:
+            if not await client.is_introduced(7):
+                break
+        assert await client.read("/jitsu/domains/7/service") == b"www"
+
+
 async def test_a_guest_may_read_what_it_is_told_and_write_what_is_its_own(
     process: StoreProcess, store: DomainStore
 ) -> None:

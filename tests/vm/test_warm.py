@@ -75,7 +75,7 @@ def nobody_is_left(stage: Stage) -> None:
 @pytest.mark.parametrize("ready", ["told", "store"])
 def test_a_guest_that_rests_goes_on_for_every_summon(hello: Path, full: bool, ready: str) -> None:
     rounds = 60 if full else 8
-    cast = [Cast("www", hello, {"mode": "paused", "idle": 0.3, "ready": ready})]
+    cast = [Cast("www", hello, {"mode": "paused", "idle": 1.0, "ready": ready})]
     with Stage(cast) as stage, SynCounter(stage.client) as counter, syn_witness() as witness:
         client = Client(stage.client, counter)
         until_kept(stage, "www", "paused")
